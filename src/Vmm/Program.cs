@@ -1,0 +1,6 @@
+namespace Vmm;
+
+static class Program
+{
+    static int Main() => 0;
+}
