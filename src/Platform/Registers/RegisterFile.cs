@@ -76,6 +76,13 @@ public sealed class RegisterFile
     /// <summary>Replaces the write mask of a register, for hardware that locks or unlocks fields.</summary>
     public void SetWriteMask(int offset, UInt128 mask) => Put(write, definitions[owner[offset]], mask);
 
+    /// <summary>Replaces the reset value of a register, and its present value, while the device is built.</summary>
+    public void SetReset(int offset, UInt128 value)
+    {
+        Put(reset, definitions[owner[offset]], value);
+        Put(values, definitions[owner[offset]], value);
+    }
+
     /// <summary>
     /// Guest read of 1 to 8 bytes at any alignment. False when the access is not wholly inside the block;
     /// <paramref name="data"/> is then unchanged.
