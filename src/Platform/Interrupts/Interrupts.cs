@@ -39,8 +39,11 @@ public interface ILocalApic
     /// <summary>Takes the highest waiting vector (INTA cycle) and updates IRR and ISR. Returns the spurious vector when none is left.</summary>
     byte Acknowledge();
 
-    /// <summary>CR8: task priority bits 7:4.</summary>
+    /// <summary>CR8 as software sees it, 0 to 15: bits 7:4 of the task priority register.</summary>
     byte TaskPriority { get; set; }
+
+    /// <summary>Guest TSC minus virtual time, in cycles: the core sets it when TSC or TSC_ADJUST is written, and TSC deadlines follow.</summary>
+    ulong TscOffset { get => 0; set { } }
 
     /// <summary>Reads an APIC MSR (0x1B, 0x6E0, 0x800-0x8FF). False raises #GP(0) in the guest.</summary>
     bool TryReadMsr(uint msr, out ulong value);
