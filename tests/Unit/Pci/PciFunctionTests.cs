@@ -193,7 +193,7 @@ public sealed class PciFunctionTests : IDisposable
     public void A_function_level_reset_forgets_everything_but_who_it_is()
     {
         var function = bench.Plug();
-        bench.Host.AssignResources(Chipset.PciWindows.Default);
+        bench.Host.AssignResources(Vmm.Chipset.PciWindows.Default);
         bench.Set(function, 4, 7, 2);
         bench.Set(function, 0x3C, 0x0B, 1);
         function.SetIntx(true);
@@ -213,7 +213,7 @@ public sealed class PciFunctionTests : IDisposable
     public void D3hot_silences_the_function_and_D0_wakes_it_unchanged()
     {
         var function = bench.Plug();
-        bench.Host.AssignResources(Chipset.PciWindows.Default);
+        bench.Host.AssignResources(Vmm.Chipset.PciWindows.Default);
         bench.Set(function, 4, 7, 2);
         var control = bench.Capability(function, 0x01) + 4;
         Assert.Equal(8ul, bench.Get(function, control, 2));
@@ -270,7 +270,7 @@ public sealed class PciFunctionTests : IDisposable
         var function = bench.Plug();
         var line = new Line();
         bench.Host.Interrupts.ConnectLine(20, line);
-        bench.Host.AssignResources(Chipset.PciWindows.Default);
+        bench.Host.AssignResources(Vmm.Chipset.PciWindows.Default);
         bench.Set(function, 4, 7, 2);
         function.SetIntx(true);
         var start = function.Bars[0].Region!.Start;
@@ -297,7 +297,7 @@ public sealed class PciFunctionTests : IDisposable
     public void A_function_that_is_pulled_out_stops_answering()
     {
         var function = bench.Plug();
-        bench.Host.AssignResources(Chipset.PciWindows.Default);
+        bench.Host.AssignResources(Vmm.Chipset.PciWindows.Default);
         var start = function.Bars[0].Region!.Start;
         bench.Host.Pci.Remove(function);
         Assert.Equal(0xFFul, bench.Load(start + 0x10, 1));
