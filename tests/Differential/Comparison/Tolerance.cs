@@ -1,0 +1,69 @@
+using Vmm.Differential.Cases;
+using Vmm.Differential.Generation;
+
+namespace Vmm.Differential.Comparison;
+
+/// <summary>Differences that the specifications allow between two processors.</summary>
+internal static unsafe class Tolerance
+{
+    const int StackAt = 32, VectorsAt = 160;
+    const ushort ConditionsAndInexact = 0x4720;
+
+    public static Parts Forgive(Parts parts, CaseState* expected, CaseState* got, Sequence sequence)
+    {
+        switch (sequence.LastRole)
+        {
+            case Role.Reciprocal when (parts & Parts.Vectors) != 0 && SimilarSingles(expected->Fx + VectorsAt, got->Fx + VectorsAt):
+                return parts & ~Parts.Vectors;
+            case Role.Transcendental when SimilarStack(expected->Fx, got->Fx):
+                return parts & ~Parts.X87Registers & ~(SameButInexact(expected->Fx, got->Fx) ? Parts.X87Control : Parts.None);
+            case Role.PartialRemainder when (expected->Fx[3] & 4) != 0 && (got->Fx[3] & 4) != 0:
+                // Incomplete on both: how far one step reduces is open.
+                return parts & ~Parts.X87Registers & ~(SameButInexact(expected->Fx, got->Fx) ? Parts.X87Control : Parts.None);
+            default:
+                return parts;
+        }
+    }
+
+    /// <summary>Relative error of two such results: at most twice 1.5 * 2^-12.</summary>
+    static bool SimilarSingles(byte* a, byte* b)
+    {
+        for (var i = 0; i < 64; i++)
+        {
+            var x = ((float*)a)[i];
+            var y = ((float*)b)[i];
+            var same = ((uint*)a)[i] == ((uint*)b)[i];
+            if (!same && !(float.IsFinite(x) && float.IsFinite(y) && Math.Abs((double)x - y) <= Math.Abs((double)x) * 3 / 4096))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    static bool SimilarStack(byte* a, byte* b)
+    {
+        for (var at = StackAt; at < VectorsAt; at += 16)
+        {
+            var distance = (Int128)Order(a + at) - Order(b + at);
+            if (distance < -2 || distance > 2)
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>The 80-bit value as a number that grows with it, one step for each representable value.</summary>
+    static Int128 Order(byte* value)
+    {
+        var head = *(ushort*)(value + 8);
+        var magnitude = (Int128)(head & 0x7FFF) << 63 | (*(ulong*)value & long.MaxValue);
+        return (head & 0x8000) != 0 ? -magnitude : magnitude;
+    }
+
+    static bool SameButInexact(byte* a, byte* b) =>
+        *(ushort*)a == *(ushort*)b && a[4] == b[4] && ((*(ushort*)(a + 2) ^ *(ushort*)(b + 2)) & ~ConditionsAndInexact) == 0;
+}

@@ -1,0 +1,16 @@
+using Vmm.Differential.Cases;
+using Vmm.Differential.Native;
+
+namespace Vmm.Differential;
+
+/// <summary>What is compared with the host.</summary>
+internal static class Subjects
+{
+    /// <param name="name"><c>host</c>: a second helper, which proves that the cases are deterministic.</param>
+    [System.Runtime.Versioning.SupportedOSPlatform("linux")]
+    public static ICaseRunner Create(string name) => name switch
+    {
+        "host" or "" => new NativeRunner(),
+        _ => throw new ArgumentException($"--subject {name}: unknown"),
+    };
+}
