@@ -9,6 +9,9 @@ internal enum PinKind
     /// <summary>Operand at a place that the encoding fixes.</summary>
     FixedAddress,
 
+    /// <summary>Operand at a fixed distance from the stack top.</summary>
+    StackRelative,
+
     /// <summary>Address plus a bit offset register.</summary>
     BitAddress,
     StringPointer,

@@ -19,7 +19,7 @@ internal sealed unsafe partial class SequenceBuilder
             return false;
         }
 
-        var ok = random.Below(20) switch
+        var ok = instruction.IsStackInstruction && !tracks.StackPinned && random.Percent(30) ? StackForm(ref pin) : random.Below(20) switch
         {
             0 => FixedForm(ref pin, Register.RIP),
             1 => FixedForm(ref pin, Register.None),
@@ -98,6 +98,21 @@ internal sealed unsafe partial class SequenceBuilder
         instruction.MemoryIndex = General(pin.Register);
         instruction.MemoryIndexScale = pin.Scale;
         SetDisplacement(pin.Displacement, narrow ? 4 : 8);
+        return true;
+    }
+
+    /// <summary>PUSH, POP, CALL and JMP with an operand near the stack top.</summary>
+    bool StackForm(ref Pin pin)
+    {
+        if (narrow || pin.SegmentBase != 0 || !ClaimStack())
+        {
+            return false;
+        }
+
+        pin.Kind = PinKind.StackRelative;
+        pin.Displacement = random.Between(-128, 127);
+        instruction.MemoryBase = Register.RSP;
+        SetDisplacement(pin.Displacement, random.Percent(70) ? 1 : 8);
         return true;
     }
 

@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using Vmm.Differential.Cases;
 
 namespace Vmm.Differential.Generation;
@@ -81,6 +80,7 @@ internal sealed unsafe partial class StateBuilder
         {
             case PinKind.Address or PinKind.BitAddress: ApplyAddress(in pin, 0); break;
             case PinKind.FixedAddress: operandPlace = (int)pin.Value; break;
+            case PinKind.StackRelative: operandPlace = stackPlace + (int)pin.Displacement; break;
             case PinKind.StringPointer: ApplyAddress(in pin, pin.Variant ? 208 : 8); break;
             case PinKind.TableBase: ApplyTable(in pin); break;
             case PinKind.Count: state->Gpr[1] = (uint)random.Below(24) | (pin.Narrow ? random.Next() << 32 : 0); break;
@@ -149,23 +149,48 @@ internal sealed unsafe partial class StateBuilder
         Put(operandPlace + 8, (uint)random.Below(10) * 16ul + (uint)random.Below(10) | (random.Next() & 0x80) << 8, 2);
     }
 
-    /// <summary>Writes a value of up to 8 bytes at a sandbox offset, if that is in the window.</summary>
+    /// <summary>Writes a value of up to 8 bytes at a sandbox offset, as far as that is in the window or an edge piece.</summary>
     void Put(int place, ulong value, int bytes)
     {
-        var at = place - Sandbox.Window;
         for (var i = 0; i < bytes; i++)
         {
-            if ((uint)(at + i) < Sandbox.WindowBytes)
+            var at = Locate(place + i);
+            if (at != null)
             {
-                state->Memory[at + i] = (byte)(value >> 8 * i);
+                *at = (byte)(value >> 8 * i);
             }
         }
     }
 
-    /// <summary>Eight bytes at a sandbox offset, 0 outside of the window.</summary>
+    /// <summary>Eight bytes at a sandbox offset; what is outside of window and edge pieces reads as 0.</summary>
     ulong Get(int place)
     {
-        var at = place - Sandbox.Window;
-        return at >= 0 && at <= Sandbox.WindowBytes - 8 ? Unsafe.ReadUnaligned<ulong>(state->Memory + at) : 0;
+        var value = 0ul;
+        for (var i = 0; i < 8; i++)
+        {
+            var at = Locate(place + i);
+            value |= at == null ? 0 : (ulong)*at << 8 * i;
+        }
+
+        return value;
+    }
+
+    byte* Locate(int place)
+    {
+        if (place is >= Sandbox.Window and < Sandbox.Window + Sandbox.WindowBytes)
+        {
+            return state->Memory + place - Sandbox.Window;
+        }
+
+        for (var i = 0; i < Sandbox.EdgePieces.Length; i++)
+        {
+            var start = Sandbox.EdgePieces[i];
+            if (place >= start && place < start + Sandbox.EdgeBytes)
+            {
+                return state->Edge + i * Sandbox.EdgeBytes + place - start;
+            }
+        }
+
+        return null;
     }
 }
