@@ -15,7 +15,7 @@ internal sealed class HelperProgram
     const int StackTop = (int)Data + 0x1_0000, AltBase = (int)Data + 0x1_0000, AltBytes = 0x3_0000;
     const int Count = (int)SharedLayout.Base + SharedLayout.CountAt, Input = (int)SharedLayout.Base + SharedLayout.InputAt,
         Output = (int)SharedLayout.Base + SharedLayout.OutputAt;
-    const int ReadWrite = 3, ReadOnly = 1, ReadWriteExecute = 7, SharedFixed = 0x11;
+    const int ReadWrite = 3, ReadOnly = 1, ReadWriteExecute = 7, SharedFixedPopulated = 0x8011;
 
     static readonly AssemblerRegister64[] General = [rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15];
 
@@ -93,7 +93,7 @@ internal sealed class HelperProgram
         asm.mov(rdi, address);
         asm.mov(esi, bytes);
         asm.mov(edx, protection);
-        asm.mov(r10d, SharedFixed);
+        asm.mov(r10d, SharedFixedPopulated);
         asm.mov(r8d, r12d);
         asm.mov(r9d, offset);
         Syscall(9);
@@ -147,12 +147,23 @@ internal sealed class HelperProgram
         Syscall(0);
         asm.cmp(eax, 1);
         asm.jne(fail);
+        TouchReadOnlyPages();
         asm.mov(__qword_ptr[Input], (int)SharedLayout.Base + SharedLayout.StatesAt);
         asm.mov(__qword_ptr[Output], (int)SharedLayout.Base + SharedLayout.ResultsAt);
         asm.jmp(next);
         asm.Label(ref fail);
         asm.mov(edi, 1);
         Syscall(60);
+    }
+
+    /// <summary>Present pages make the error code of a refused write certain.</summary>
+    void TouchReadOnlyPages()
+    {
+        foreach (var sandbox in (ReadOnlySpan<ulong>)[Sandbox.Low, Sandbox.High])
+        {
+            asm.mov(rax, sandbox + Sandbox.ReadOnly);
+            asm.mov(cl, __byte_ptr[rax]);
+        }
     }
 
     void Answer()
