@@ -82,6 +82,13 @@ public sealed unsafe class GuestMemory : IDisposable
         return high < highBytes ? mapping.Pointer + lowBytes + high : null;
     }
 
+    /// <summary>Guest-physical address of a host address that <see cref="Pointer"/> returned.</summary>
+    public ulong PhysicalOf(byte* host)
+    {
+        var at = (ulong)(host - mapping.Pointer);
+        return at < lowBytes ? at : at - lowBytes + HighRamStart;
+    }
+
     /// <summary>True when all of the range is RAM.</summary>
     public bool IsRam(Gpa address, ulong length) =>
         length == 0 || Offset(address.Value, length) >= 0;
@@ -233,6 +240,9 @@ public sealed unsafe class GuestMemory : IDisposable
         flags = Watched;
         return cached;
     }
+
+    /// <summary>Ends the watch on a RAM page.</summary>
+    public void Unwatch(Gpa page) => pageFlagStore[PageIndex(page.Value)] &= unchecked((byte)~Watched);
 
     /// <summary>Notes that a software TLB now holds a writable entry for a RAM page.</summary>
     public void NoteWriteCached(Gpa page) => pageFlagStore[PageIndex(page.Value)] |= WriteCached;

@@ -1,0 +1,430 @@
+using System.Runtime.InteropServices;
+using Vmm.Cpu.Interpreter;
+using Vmm.Cpu.Memory;
+using Vmm.Cpu.State;
+using Vmm.Platform.Interrupts;
+using Vmm.Platform.Memory;
+using Vmm.Platform.Time;
+
+namespace Vmm.Cpu.Vcpus;
+
+/// <summary>What a vCPU is doing between instructions.</summary>
+public enum Activity
+{
+    /// <summary>Executing.</summary>
+    Active,
+
+    /// <summary>HLT: waits for an interrupt.</summary>
+    Halted,
+
+    /// <summary>After INIT: waits for a start-up IPI.</summary>
+    WaitForStartUp,
+
+    /// <summary>Triple fault.</summary>
+    Shutdown,
+}
+
+/// <summary>
+/// One virtual processor: the interpreter engine, its architectural state and its wires. Owned by one machine thread.
+/// </summary>
+public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
+{
+    readonly CpuState* s;
+    readonly TlbEntry* tlb;
+    readonly GCHandle self;
+    readonly GuestMemory memory;
+    readonly CodeCache code;
+    readonly VirtualClock clock;
+    readonly CpuModel model;
+    IExitHandler? exits;
+    Op* current;
+    long budgetStart;
+    long syncedAt;
+    bool running;
+    bool stopRequested;
+    bool yieldRequested;
+    bool nmiPending;
+    bool initPending;
+    byte startUpVector;
+    bool startUpPending;
+    bool inShadow;
+
+    /// <summary>Creates a vCPU in its reset state.</summary>
+    /// <param name="index">Number in the machine; also the initial APIC id.</param>
+    /// <param name="model">CPUID contents, frequencies and cost per instruction.</param>
+    /// <param name="memory">Guest RAM.</param>
+    /// <param name="code">Decoded code of the machine, shared by its vCPUs.</param>
+    /// <param name="clock">Virtual time.</param>
+    public Vcpu(int index, CpuModel model, GuestMemory memory, CodeCache code, VirtualClock clock)
+    {
+        Index = index;
+        this.model = model;
+        this.memory = memory;
+        this.code = code;
+        this.clock = clock;
+        // Safe: both blocks are owned by this object, zeroed, and freed in Dispose.
+        s = (CpuState*)NativeMemory.AlignedAlloc((nuint)sizeof(CpuState), 64);
+        NativeMemory.Clear(s, (nuint)sizeof(CpuState));
+        var tlbBytes = (nuint)(CpuState.TlbViews * CpuState.TlbEntries * sizeof(TlbEntry));
+        tlb = (TlbEntry*)NativeMemory.AlignedAlloc(tlbBytes, 64);
+        NativeMemory.Clear(tlb, tlbBytes);
+        var jumpBytes = (nuint)(CpuState.JumpEntries * sizeof(JumpEntry));
+        s->Jumps = (JumpEntry*)NativeMemory.AlignedAlloc(jumpBytes, 64);
+        NativeMemory.Clear(s->Jumps, jumpBytes);
+        self = GCHandle.Alloc(this, GCHandleType.Weak);
+        s->Owner = GCHandle.ToIntPtr(self);
+        s->Tlb = tlb;
+        s->TlbGen = 1;
+        code.Attach(this);
+        Reset();
+    }
+
+    /// <summary>Virtual cycles of a PAUSE.</summary>
+    internal const ulong PauseCycles = 40;
+
+    /// <summary>Number in the machine.</summary>
+    public int Index { get; }
+
+    /// <summary>Local APIC; set once by the machine builder.</summary>
+    public ILocalApic? Apic { get; set; }
+
+    /// <summary>What the vCPU is doing.</summary>
+    public Activity Activity { get; private set; }
+
+    /// <summary>Instructions retired since the machine was built.</summary>
+    public ulong Instructions { get; private set; }
+
+    /// <summary>Virtual time of this vCPU in cycles, kept by the scheduler.</summary>
+    public ulong LocalTime { get; set; }
+
+    /// <summary>Architectural state. Valid while the vCPU lives.</summary>
+    public CpuState* State => s;
+
+    internal TlbEntry* TlbBase => tlb;
+
+    internal CpuModel Model => model;
+
+    internal GuestMemory Ram => memory;
+
+    /// <summary>Why the last shutdown happened, or null.</summary>
+    public string? ShutdownCause { get; private set; }
+
+    /// <summary>True when the vCPU would execute if it were run now.</summary>
+    public bool IsRunnable => Activity == Activity.Active || HasWakeEvent;
+
+    bool HasWakeEvent => Activity switch
+    {
+        Activity.Halted => nmiPending || initPending || (s->Pending & PendingIntr) != 0 && (s->FlagRest & Cr.IF) != 0,
+        Activity.WaitForStartUp => startUpPending || initPending,
+        _ => initPending,
+    };
+
+    const int PendingIntr = 1, PendingOther = 2;
+
+    /// <inheritdoc/>
+    public void SetIntr(bool asserted)
+    {
+        s->Pending = asserted ? s->Pending | PendingIntr : s->Pending & ~PendingIntr;
+        if (asserted)
+        {
+            RequestCheck();
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Nmi()
+    {
+        nmiPending = true;
+        s->Pending |= PendingOther;
+        RequestCheck();
+    }
+
+    /// <inheritdoc/>
+    public void Init()
+    {
+        initPending = true;
+        s->Pending |= PendingOther;
+        RequestCheck();
+    }
+
+    /// <inheritdoc/>
+    public void StartUp(byte vector)
+    {
+        if (Activity == Activity.WaitForStartUp || initPending)
+        {
+            startUpPending = true;
+            startUpVector = vector;
+        }
+    }
+
+    /// <summary>Asks the running engine to look at its events before the next instruction.</summary>
+    public void RequestCheck()
+    {
+        if (running && !stopRequested)
+        {
+            stopRequested = true;
+            s->Deferred += s->Budget;
+            s->Budget = 0;
+        }
+    }
+
+    /// <summary>Asks the running engine to return to the machine before the next instruction.</summary>
+    public void RequestYield()
+    {
+        if (running)
+        {
+            yieldRequested = true;
+            RequestCheck();
+        }
+    }
+
+    /// <inheritdoc/>
+    public long Run(IExitHandler exits, long budget)
+    {
+        this.exits = exits;
+        s->Budget = budget;
+        s->Deferred = 0;
+        budgetStart = budget;
+        syncedAt = 0;
+        running = true;
+        stopRequested = false;
+        yieldRequested = false;
+        while (true)
+        {
+            if (stopRequested)
+            {
+                stopRequested = false;
+                s->Budget += s->Deferred;
+                s->Deferred = 0;
+            }
+
+            if (yieldRequested || s->Budget <= 0 || !ServiceEvents())
+            {
+                break;
+            }
+
+            if (inShadow)
+            {
+                inShadow = false;
+                RunOne();
+            }
+            else if (s->DebugActive != 0 || (s->FlagRest & (Cr.TF | Cr.RF)) != 0)
+            {
+                StepWithDebug();
+            }
+            else
+            {
+                RunBlocks();
+            }
+
+            Settle();
+        }
+
+        running = false;
+        current = null;
+        SyncClock(null);
+        var retired = budget - s->Budget;
+        Instructions += (ulong)retired;
+        return retired;
+    }
+
+    /// <summary>Runs decoded blocks until something needs attention.</summary>
+    void RunBlocks()
+    {
+        Block* block = null;
+        while (true)
+        {
+            if (block == null)
+            {
+                if (s->Stop != StopReason.None)
+                {
+                    return;
+                }
+
+                block = code.Lookup(this);
+                if (block == null)
+                {
+                    return;
+                }
+            }
+
+            if (s->Budget < block->Count)
+            {
+                if (s->Budget <= 0)
+                {
+                    return;
+                }
+
+                block = code.DecodeLimited(this, (int)s->Budget);
+                if (block == null)
+                {
+                    return;
+                }
+            }
+
+            s->Budget -= block->Count;
+            block = ((delegate*<CpuState*, Op*, Block*>)block->Ops->Handler)(s, block->Ops);
+        }
+    }
+
+    /// <summary>Deals with whatever stopped the block loop.</summary>
+    void Settle()
+    {
+        current = null;
+        Unpatch();
+        var stop = s->Stop;
+        s->Stop = StopReason.None;
+        switch (stop)
+        {
+            case StopReason.Exception:
+                DeliverException();
+                break;
+            case StopReason.Halt:
+                Activity = Activity.Halted;
+                break;
+            case StopReason.Shutdown:
+                Shutdown("machine shut down");
+                break;
+        }
+    }
+
+    /// <summary>Delivers what is pending. False when the vCPU cannot execute now.</summary>
+    bool ServiceEvents()
+    {
+        if (s->Pending == 0 && Activity == Activity.Active && s->Shadow == 0)
+        {
+            return true;
+        }
+
+        if (initPending)
+        {
+            initPending = false;
+            nmiPending = false;
+            UpdateOther();
+            InitReset();
+            Activity = Activity.WaitForStartUp;
+        }
+
+        if (Activity == Activity.WaitForStartUp)
+        {
+            if (!startUpPending)
+            {
+                return false;
+            }
+
+            startUpPending = false;
+            LoadRealModeSegment(Seg.CS, (ushort)(startUpVector << 8));
+            s->Rip = 0;
+            Activity = Activity.Active;
+            UpdateMode();
+        }
+
+        if (Activity == Activity.Shutdown)
+        {
+            return false;
+        }
+
+        var shadow = s->Shadow;
+        s->Shadow = 0;
+        var intr = (s->Pending & PendingIntr) != 0 && (s->FlagRest & Cr.IF) != 0;
+        var nmi = nmiPending && s->NmiBlocked == 0;
+        if (shadow != 0 && (intr || nmi) && Activity == Activity.Active)
+        {
+            inShadow = true;
+            return true;
+        }
+
+        if (nmi)
+        {
+            nmiPending = false;
+            UpdateOther();
+            Activity = Activity.Active;
+            s->NmiBlocked = 1;
+            DeliverInterrupt(Vector.NMI);
+        }
+        else if (intr)
+        {
+            Activity = Activity.Active;
+            DeliverInterrupt(Apic!.Acknowledge());
+        }
+
+        return Activity == Activity.Active;
+    }
+
+    /// <summary>Runs exactly one instruction: in the shadow of STI or MOV SS, or under the debugger's eyes.</summary>
+    void RunOne()
+    {
+        s->Deferred += s->Budget - 1;
+        s->Budget = 1;
+        RunBlocks();
+        s->Budget += s->Deferred;
+        s->Deferred = 0;
+        stopRequested = false;
+    }
+
+    internal void BeginCold(Op* op) => current = op;
+
+    internal void EndCold() => current = null;
+
+    internal ulong Wrap(ulong rip) => WrapRip(rip);
+
+    void UpdateOther() => s->Pending = nmiPending || initPending ? s->Pending | PendingOther : s->Pending & ~PendingOther;
+
+    /// <summary>Charges the instructions retired so far, up to and including <paramref name="op"/>.</summary>
+    internal void SyncClock(Op* op)
+    {
+        op = op == null ? current : op;
+        var retired = budgetStart - s->Budget - s->Deferred - (op == null ? 0 : op->Remaining);
+        clock.Charge((ulong)(retired - syncedAt) * model.CyclesPerInstruction + s->ExtraCycles);
+        s->ExtraCycles = 0;
+        syncedAt = retired;
+    }
+
+    /// <summary>Makes the block stop after <paramref name="op"/>: the next operation's handler is replaced once.</summary>
+    internal void StopAfter(Op* op)
+    {
+        if (op->Remaining == 0 || s->PatchedOp == op + 1)
+        {
+            return;
+        }
+
+        s->PatchedOp = op + 1;
+        s->PatchedHandler = op[1].Handler;
+        op[1].Handler = Handlers.BreakHere;
+    }
+
+    void Unpatch()
+    {
+        if (s->PatchedOp != null)
+        {
+            if (s->PatchedOp->Handler == Handlers.BreakHere)
+            {
+                s->PatchedOp->Handler = s->PatchedHandler;
+            }
+
+            s->PatchedOp = null;
+        }
+    }
+
+    void Shutdown(string cause)
+    {
+        Activity = Activity.Shutdown;
+        ShutdownCause = cause;
+        var exit = new VmExit { Reason = ExitReason.Shutdown, Vcpu = Index };
+        CallOut(null, ref exit);
+        yieldRequested = true;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        if (s->Jumps != null)
+        {
+            NativeMemory.AlignedFree(s->Jumps);
+            s->Jumps = null;
+            NativeMemory.AlignedFree(tlb);
+            self.Free();
+            NativeMemory.AlignedFree(s);
+        }
+    }
+}
