@@ -29,14 +29,17 @@ internal readonly partial record struct Float80(ulong Significand, ushort SignEx
     public int Biased => SignExponent & MaxBiased;
 
     /// <summary>The value with its sign inverted (FCHS).</summary>
-    public Float80 Negated => new(Significand, (ushort)(SignExponent ^ 0x8000));
+    public Float80 Negate() => new(Significand, (ushort)(SignExponent ^ 0x8000));
 
     /// <summary>The value with its sign cleared (FABS).</summary>
-    public Float80 Magnitude => new(Significand, (ushort)Biased);
+    public Float80 Abs() => new(Significand, (ushort)Biased);
 
     /// <summary>An infinity.</summary>
     public static Float80 Infinity(bool negative) => new(IntegerBit, (ushort)(negative ? 0xFFFF : 0x7FFF));
 
     /// <summary>A zero.</summary>
     public static Float80 SignedZero(bool negative) => new(0, (ushort)(negative ? 0x8000 : 0));
+
+    /// <summary>Sign and exponent field, then significand, in hexadecimal.</summary>
+    public override string ToString() => $"{SignExponent:x4}:{Significand:x16}";
 }

@@ -15,7 +15,7 @@ internal readonly partial record struct Float80
         }
 
         Float80 magnitude = FromInteger(value);
-        return (top & 0x8000) != 0 ? magnitude.Negated : magnitude;
+        return (top & 0x8000) != 0 ? magnitude.Negate() : magnitude;
     }
 
     /// <summary>FBSTP: rounded to an integer; out of range is IE and the packed decimal indefinite.</summary>

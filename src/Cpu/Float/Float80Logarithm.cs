@@ -80,7 +80,7 @@ internal readonly partial record struct Float80
 
         if (a.IsInfinity)
         {
-            return a.Negative ? One.Negated : value;
+            return a.Negative ? One.Negate() : value;
         }
 
         if (a.IsZero || c.RaiseDenormal(a.Denormal))
@@ -90,7 +90,7 @@ internal readonly partial record struct Float80
 
         if (a.Exponent >= 0)
         {
-            return a.Negative && value == One.Negated ? new(IntegerBit, 0xBFFE) : value;
+            return a.Negative && value == One.Negate() ? new(IntegerBit, 0xBFFE) : value;
         }
 
         Wide r = Wide.From(a.Significand, a.Exponent).Times(new(Series.Ln2, -1));
@@ -145,11 +145,18 @@ internal readonly partial record struct Float80
         }
 
         Wide product = Wide.From(y.Significand, y.Exponent).Times(log.Magnitude);
-        return log.Exact
-            ? Rounder.Round(
-                Format, 64, ref c, negative, product.Exponent,
-                (ulong)(product.Significand >> 64), (ulong)product.Significand).ToFloat80()
-            : product.RoundInexact(negative, ref c);
+        if (!log.Exact)
+        {
+            return product.RoundInexact(negative, ref c);
+        }
+
+        // Processors report PE here even for whole logarithms, and with it UE for denormal products.
+        c.Raise(FloatFlags.PE);
+        ulong lower = (ulong)product.Significand;
+        Encoded result = Rounder.Round(
+            Format, 64, ref c, negative, product.Exponent, (ulong)(product.Significand >> 64), lower);
+        c.Raise(result.Biased == 0 ? FloatFlags.UE : FloatFlags.None);
+        return result.ToFloat80();
     }
 
     /// <summary>A binary logarithm. That of a rational number is rational only for powers of two, and then an integer.</summary>

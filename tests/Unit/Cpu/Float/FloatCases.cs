@@ -10,6 +10,17 @@ internal sealed class FloatCases(ulong seed)
 
     private ulong state = seed;
 
+    /// <summary>The sequence of an instruction, always the same.</summary>
+    public static FloatCases For(HostInstruction instruction) => new((ulong)instruction.Name.Sum(c => c * 7919) | 1);
+
+    /// <summary>The next case of the sequence.</summary>
+    public HostRecord Next(HostInstruction instruction)
+    {
+        HostRecord record = instruction.Sse ? Sse(instruction.Single) : X87();
+        instruction.Prepare(ref record);
+        return record;
+    }
+
     /// <summary>Uniform bits (xorshift64*).</summary>
     public ulong Next()
     {

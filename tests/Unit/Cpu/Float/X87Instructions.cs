@@ -59,6 +59,23 @@ internal static class X87Instructions
         new("fbstp", false, false, StoreDecimal),
     ];
 
+    /// <summary>The instructions whose results may differ from the host's in the last place.</summary>
+    public static readonly HostInstruction[] Transcendental =
+    [
+        Angular("fsin", (Float80 a, out Float80 r, ref FloatContext c) => Float80.TrySine(a, out r, ref c)),
+        Angular("fcos", (Float80 a, out Float80 r, ref FloatContext c) => Float80.TryCosine(a, out r, ref c)),
+        new("fsincos", false, false, SineAndCosine) { WordMask = 0x43F },
+        new("fptan", false, false, Tangent) { WordMask = 0x43F },
+        Popping("fpatan", (Float80 a, Float80 b, ref FloatContext c) => Float80.ArcTangent(b, a, ref c)),
+        Popping("fyl2x", (Float80 a, Float80 b, ref FloatContext c) => Float80.Logarithm(b, a, ref c)),
+        Popping("fyl2xp1", (Float80 a, Float80 b, ref FloatContext c) => Float80.LogarithmPlusOne(b, a, ref c))
+            with { Prepare = (ref HostRecord r) => Limit(ref r, 0x3FFC) },
+        Register("f2xm1", (Float80 a, Float80 b, ref FloatContext c) => Float80.Exponential(a, ref c))
+            with { WordMask = 0x3F, Prepare = (ref HostRecord r) => Limit(ref r, 0x3FFE) },
+    ];
+
+    private delegate bool AngleOperation(Float80 a, out Float80 r, ref FloatContext c);
+
     private delegate Float80 LoadOperation(ref HostRecord r, ref FloatContext c);
 
     private static Unpacked U(Float80 value) => Unpacked.From(value);
@@ -152,6 +169,69 @@ internal static class X87Instructions
     {
         r.ST0 = r.ST1;
         r.ST1 = default;
+    }
+
+    private static HostInstruction Angular(string name, AngleOperation operation)
+        => new(name, false, false, (ref HostRecord r) =>
+        {
+            FloatContext c = FloatContext.FromControlWord(r.Word);
+            bool complete = operation(r.ST0, out Float80 result, ref c);
+            r.ST0 = c.Stopped ? r.ST0 : result;
+            SetStatus(ref r, c);
+            r.Word |= (ushort)(complete ? 0 : 0x400);
+        })
+        { WordMask = 0x43F };
+
+    private static HostInstruction Popping(string name, Operation operation)
+        => new(name, false, false, (ref HostRecord r) =>
+        {
+            FloatContext c = FloatContext.FromControlWord(r.Word);
+            Float80 result = operation(r.ST0, r.ST1, ref c);
+            if (!c.Stopped)
+            {
+                r.ST1 = result;
+                Pop(ref r);
+            }
+
+            SetStatus(ref r, c);
+        })
+        { WordMask = 0x3F };
+
+    // Larger arguments have no defined result.
+    private static void Limit(ref HostRecord r, int biased)
+    {
+        Float80 a = r.ST0;
+        if (a.Biased > biased && a.Biased < 0x7FFF)
+        {
+            r.ST0 = new(a.Significand, (ushort)((biased - (a.Biased & 63)) | (a.SignExponent & 0x8000)));
+        }
+    }
+
+    private static void SineAndCosine(ref HostRecord r)
+    {
+        FloatContext c = FloatContext.FromControlWord(r.Word);
+        bool complete = Float80.TrySineAndCosine(r.ST0, out Float80 sine, out Float80 cosine, ref c);
+        if (!c.Stopped && complete)
+        {
+            (r.ST0, r.ST1) = (cosine, sine);
+        }
+
+        SetStatus(ref r, c);
+        r.Word |= (ushort)(complete ? 0 : 0x400);
+    }
+
+    private static void Tangent(ref HostRecord r)
+    {
+        FloatContext c = FloatContext.FromControlWord(r.Word);
+        bool complete = Float80.TryTangent(r.ST0, out Float80 tangent, ref c);
+        if (!c.Stopped && complete)
+        {
+            bool special = Unpacked.From(tangent).IsNotNumber;
+            (r.ST0, r.ST1) = (special ? tangent : Float80.One, tangent);
+        }
+
+        SetStatus(ref r, c);
+        r.Word |= (ushort)(complete ? 0 : 0x400);
     }
 
     private static void Extract(ref HostRecord r)
