@@ -40,6 +40,14 @@ internal static unsafe partial class Handlers
         return Vcpu.CheckedLinear(s, segment, offset, size, write);
     }
 
+    /// <summary>Uses up budget, and so virtual time, beyond the instruction itself.</summary>
+    [MethodImpl(Inline)]
+    internal static void Spend(CpuState* s, long units)
+    {
+        s->Budget -= units;
+        s->Extra += units;
+    }
+
     /// <summary>Starts the same instruction over; the iteration done counts as one instruction.</summary>
     static Block* Again(CpuState* s, Op* op)
     {
@@ -106,7 +114,7 @@ internal static unsafe partial class Handlers
             left -= n;
             SetCounted(s, op, 1, left);
             moved += (int)n * sizeof(T);
-            s->ExtraCycles += n * (ulong)sizeof(T) >> 4;
+            Spend(s, (long)(n * (ulong)sizeof(T) >> 4));
             if (op[1].Handler == Stale || op[1].Handler == BreakHere)
             {
                 return left == 0 ? Next(s, op) : Again(s, op);
@@ -168,7 +176,7 @@ internal static unsafe partial class Handlers
             left -= n;
             SetCounted(s, op, 1, left);
             moved += (int)n * sizeof(T);
-            s->ExtraCycles += n * (ulong)sizeof(T) >> 4;
+            Spend(s, (long)(n * (ulong)sizeof(T) >> 4));
             if (op[1].Handler == Stale || op[1].Handler == BreakHere)
             {
                 return left == 0 ? Next(s, op) : Again(s, op);

@@ -879,7 +879,7 @@ internal readonly unsafe struct Pause : ICold
 {
     public static bool Run(Vcpu cpu, CpuState* s, Op* op, ref Instruction instruction)
     {
-        s->ExtraCycles += Vcpu.PauseCycles;
+        Handlers.Spend(s, Vcpu.PauseCost);
         return true;
     }
 }

@@ -280,8 +280,8 @@ public unsafe struct CpuState
     /// <summary>Scratch operand space for accesses that cross pages or reach MMIO.</summary>
     public fixed ulong Scratch[8];
 
-    /// <summary>Extra cycles that instructions asked to be charged (bulk string moves).</summary>
-    public ulong ExtraCycles;
+    /// <summary>Budget that was used up by other things than retired instructions: bulk moves, PAUSE, exits.</summary>
+    public long Extra;
 
     /// <summary>Events that may need attention: 1 INTR, 2 NMI or INIT.</summary>
     public int Pending;

@@ -286,7 +286,17 @@ public sealed unsafe partial class Vcpu
     internal void CallOut(Op* op, ref VmExit exit)
     {
         SyncClock(op);
+        var before = clock.Now;
         exits!.Handle(ref exit);
+        if (clock.Now != before)
+        {
+            // Time that the exit took is time that this turn does not have any more.
+            var units = (long)((clock.Now - before + model.CyclesPerInstruction - 1) / model.CyclesPerInstruction);
+            s->Budget -= units;
+            s->Extra += units;
+            syncedAt += units;
+        }
+
         if (stopRequested && op != null)
         {
             StopAfter(op);

@@ -79,8 +79,8 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
         Reset();
     }
 
-    /// <summary>Virtual cycles of a PAUSE.</summary>
-    internal const ulong PauseCycles = 40;
+    /// <summary>What a PAUSE costs, in instructions.</summary>
+    internal const long PauseCost = 40;
 
     /// <summary>Number in the machine.</summary>
     public int Index { get; }
@@ -124,27 +124,42 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
     /// <inheritdoc/>
     public void SetIntr(bool asserted)
     {
+        var idle = !IsRunnable;
         s->Pending = asserted ? s->Pending | PendingIntr : s->Pending & ~PendingIntr;
         if (asserted)
         {
             RequestCheck();
+            NoteWake(idle);
+        }
+    }
+
+    /// <summary>A vCPU that slept continues at the time of the event that woke it.</summary>
+    void NoteWake(bool idle)
+    {
+        if (idle && !running && IsRunnable && LocalTime < clock.Now)
+        {
+            LocalTime = clock.Now;
         }
     }
 
     /// <inheritdoc/>
     public void Nmi()
     {
+        var idle = !IsRunnable;
         nmiPending = true;
         s->Pending |= PendingOther;
         RequestCheck();
+        NoteWake(idle);
     }
 
     /// <inheritdoc/>
     public void Init()
     {
+        var idle = !IsRunnable;
         initPending = true;
         s->Pending |= PendingOther;
         RequestCheck();
+        NoteWake(idle);
     }
 
     /// <inheritdoc/>
@@ -152,8 +167,10 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
     {
         if (Activity == Activity.WaitForStartUp || initPending)
         {
+            var idle = !IsRunnable;
             startUpPending = true;
             startUpVector = vector;
+            NoteWake(idle);
         }
     }
 
@@ -184,6 +201,7 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
         this.exits = exits;
         s->Budget = budget;
         s->Deferred = 0;
+        s->Extra = 0;
         budgetStart = budget;
         syncedAt = 0;
         running = true;
@@ -223,7 +241,7 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
         running = false;
         current = null;
         SyncClock(null);
-        var retired = budget - s->Budget;
+        var retired = budget - s->Budget - s->Extra;
         Instructions += (ulong)retired;
         return retired;
     }
@@ -375,8 +393,7 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
     {
         op = op == null ? current : op;
         var retired = budgetStart - s->Budget - s->Deferred - (op == null ? 0 : op->Remaining);
-        clock.Charge((ulong)(retired - syncedAt) * model.CyclesPerInstruction + s->ExtraCycles);
-        s->ExtraCycles = 0;
+        clock.Charge((ulong)(retired - syncedAt) * model.CyclesPerInstruction);
         syncedAt = retired;
     }
 
