@@ -155,6 +155,5 @@ public sealed class Pic : IBytePorts, IExtIntSource, ISnapshotPart
     {
         master.Load(reader);
         slave.Load(reader);
-        intr.Set(master.Interrupts);
     }
 }
