@@ -1,0 +1,59 @@
+using Vmm.Platform.Memory;
+
+namespace Vmm.Machine;
+
+/// <summary>A configuration that cannot be built; the message names the field.</summary>
+public sealed class ConfigException(string field, string message) : Exception($"{field}: {message}")
+{
+    /// <summary>The field at fault, as the command line and the API spell it.</summary>
+    public string Field { get; } = field;
+}
+
+/// <summary>What a machine is made of. Defaults give one vCPU and 256 MiB.</summary>
+public sealed record MachineConfig
+{
+    /// <summary>RAM in bytes: a multiple of 1 MiB, 16 MiB to 64 GiB.</summary>
+    public ulong MemoryBytes { get; init; } = 256ul << 20;
+
+    /// <summary>vCPUs, 1 to 8.</summary>
+    public int Vcpus { get; init; } = 1;
+
+    /// <summary>Virtual cycles of a vCPU's turn when several take turns.</summary>
+    public ulong Quantum { get; init; } = 20_000;
+
+    /// <summary>Virtual cycles per retired instruction.</summary>
+    public ulong CyclesPerInstruction { get; init; } = 1;
+
+    /// <summary>Seed of everything that is drawn at random.</summary>
+    public ulong Seed { get; init; } = 1;
+
+    /// <summary>RTC time at power-on, seconds since 1970-01-01 UTC.</summary>
+    public long StartTime { get; init; } = 1_767_225_600;
+
+    /// <summary>Checks every field.</summary>
+    /// <exception cref="ConfigException">A field is out of range.</exception>
+    public void Validate()
+    {
+        if (MemoryBytes < 16ul << 20 || MemoryBytes > 64ul << 30 || MemoryBytes % (1 << 20) != 0)
+        {
+            throw new ConfigException("memory", $"{MemoryBytes} bytes is not a multiple of 1 MiB from 16 MiB to 64 GiB");
+        }
+
+        if (Vcpus is < 1 or > 8)
+        {
+            throw new ConfigException("smp", $"{Vcpus} is not 1 to 8");
+        }
+
+        if (Quantum is < 100 or > 100_000_000)
+        {
+            throw new ConfigException("quantum", $"{Quantum} is not 100 to 100000000 cycles");
+        }
+
+        if (CyclesPerInstruction is < 1 or > 1000)
+        {
+            throw new ConfigException("cpi", $"{CyclesPerInstruction} is not 1 to 1000");
+        }
+    }
+
+    internal static ulong PageCount(ulong bytes) => bytes / GuestMemory.PageSize;
+}

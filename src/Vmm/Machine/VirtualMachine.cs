@@ -1,0 +1,313 @@
+using Vmm.Chipset;
+using Vmm.Cpu.Interpreter;
+using Vmm.Cpu.Vcpus;
+using Vmm.Platform.Bus;
+using Vmm.Platform.Dma;
+using Vmm.Platform.Memory;
+using Vmm.Platform.Time;
+
+namespace Vmm.Machine;
+
+/// <summary>
+/// Memory, bus, processors and devices, run by one thread in virtual-time order. vCPUs take turns on a fixed grid of
+/// quanta, so that a run repeats exactly and may be interrupted anywhere without changing it.
+/// </summary>
+public sealed partial class VirtualMachine : IExitHandler, IPowerControl, IDisposable
+{
+    RunOutcome? outcome;
+    Vcpu? current;
+    ulong turnEnd;
+    volatile bool stopRequested;
+    ulong wakeMask;
+
+    /// <summary>What the machine was built from.</summary>
+    public MachineConfig Config { get; }
+
+    /// <summary>Guest RAM.</summary>
+    public GuestMemory Memory { get; }
+
+    /// <summary>MMIO and port space.</summary>
+    public SystemBus Bus { get; } = new();
+
+    /// <summary>Virtual time.</summary>
+    public VirtualClock Clock { get; }
+
+    /// <summary>Decoded code.</summary>
+    public CodeCache Code { get; }
+
+    /// <summary>Processors.</summary>
+    public IReadOnlyList<Vcpu> Vcpus => vcpus;
+
+    /// <summary>Exits by reason since the machine was built.</summary>
+    public ReadOnlySpan<ulong> ExitCounts => exitCounts;
+
+    /// <summary>Instructions retired by all processors.</summary>
+    public ulong Instructions
+    {
+        get
+        {
+            var sum = 0ul;
+            foreach (var cpu in vcpus)
+            {
+                sum += cpu.Instructions;
+            }
+
+            return sum;
+        }
+    }
+
+    /// <summary>Where virtual time stands: the processors' latest, or the last event's.</summary>
+    public ulong Now
+    {
+        get
+        {
+            var latest = machineTime;
+            foreach (var cpu in vcpus)
+            {
+                latest = Math.Max(latest, cpu.LocalTime);
+            }
+
+            return latest;
+        }
+    }
+
+    readonly Vcpu[] vcpus;
+    readonly ulong[] exitCounts = new ulong[Enum.GetValues<ExitReason>().Length];
+    ulong machineTime;
+
+    /// <summary>Asks a running machine to stop between two turns. May be called from any thread.</summary>
+    public void RequestStop() => stopRequested = true;
+
+    /// <summary>Called before the machine jumps over idle time; an interactive host may wait there for input.</summary>
+    public Action<ulong>? IdleUntil { get; set; }
+
+    /// <summary>Runs until something ends the run or a limit is reached.</summary>
+    /// <param name="untilTime">Virtual time in cycles at which to stop.</param>
+    /// <param name="untilInstructions">Total of retired instructions at which to stop.</param>
+    public RunOutcome Run(ulong untilTime = ulong.MaxValue, ulong untilInstructions = ulong.MaxValue)
+    {
+        outcome = null;
+        stopRequested = false;
+        while (outcome == null)
+        {
+            if (stopRequested)
+            {
+                return new(StopCause.Requested, "stopped on request");
+            }
+
+            DeliverInput();
+            var cpu = NextVcpu();
+            var due = Clock.NextDue;
+            if (cpu == null || due <= cpu.LocalTime)
+            {
+                if (due == ulong.MaxValue && !WaitForInput())
+                {
+                    return new(StopCause.Stuck, "every processor is halted and no event is pending");
+                }
+
+                if (due >= untilTime)
+                {
+                    return new(StopCause.VirtualTimeout, $"virtual time limit of {untilTime} cycles reached");
+                }
+
+                RunEvents(due, cpu == null);
+                continue;
+            }
+
+            if (cpu.LocalTime >= untilTime)
+            {
+                return new(StopCause.VirtualTimeout, $"virtual time limit of {untilTime} cycles reached");
+            }
+
+            var left = untilInstructions == ulong.MaxValue ? long.MaxValue : (long)(untilInstructions - Math.Min(untilInstructions, Instructions));
+            if (left <= 0)
+            {
+                return new(StopCause.InstructionLimit, $"instruction limit of {untilInstructions} reached");
+            }
+
+            RunTurn(cpu, Math.Min(due, untilTime), left);
+        }
+
+        return outcome;
+    }
+
+    /// <summary>The runnable processor whose turn it is: earliest cell of the quantum grid, then lowest number.</summary>
+    Vcpu? NextVcpu()
+    {
+        Vcpu? best = null;
+        var bestCell = ulong.MaxValue;
+        foreach (var cpu in vcpus)
+        {
+            if (cpu.IsRunnable)
+            {
+                var cell = vcpus.Length == 1 ? 0 : cpu.LocalTime / Config.Quantum;
+                if (cell < bestCell)
+                {
+                    best = cpu;
+                    bestCell = cell;
+                }
+            }
+        }
+
+        return best;
+    }
+
+    void RunTurn(Vcpu cpu, ulong end, long instructions)
+    {
+        // One processor alone needs turns only so that the host is heard now and then.
+        var quantum = vcpus.Length == 1 ? 1_000_000 : Config.Quantum;
+        var grid = (cpu.LocalTime / quantum + 1) * quantum;
+        turnEnd = Math.Min(end, grid);
+        var cycles = turnEnd - cpu.LocalTime;
+        var budget = (long)((cycles + Config.CyclesPerInstruction - 1) / Config.CyclesPerInstruction);
+        current = cpu;
+        wakeMask = RunnableMask();
+        Clock.SwitchTo(cpu.LocalTime);
+        cpu.Run(this, Math.Min(budget, instructions));
+        cpu.LocalTime = Clock.Now;
+        machineTime = Math.Max(machineTime, cpu.LocalTime);
+        current = null;
+        dma.RunPeerWrites();
+    }
+
+    void RunEvents(ulong due, bool idle)
+    {
+        if (due == ulong.MaxValue)
+        {
+            return;
+        }
+
+        if (idle && IdleUntil != null && due > machineTime)
+        {
+            IdleUntil(due);
+            if (HasInput)
+            {
+                // Input arrived before the event: it happens now, in the time that the host waited.
+                return;
+            }
+        }
+
+        Clock.SwitchTo(due);
+        machineTime = Math.Max(machineTime, due);
+        Clock.RunDue();
+        dma.RunPeerWrites();
+    }
+
+    ulong RunnableMask()
+    {
+        var mask = 0ul;
+        for (var i = 0; i < vcpus.Length; i++)
+        {
+            mask |= vcpus[i].IsRunnable ? 1ul << i : 0;
+        }
+
+        return mask;
+    }
+
+    /// <inheritdoc/>
+    public void Handle(ref VmExit exit)
+    {
+        exitCounts[(int)exit.Reason]++;
+        switch (exit.Reason)
+        {
+            case ExitReason.PortRead:
+                exit.Data = Read(Bus.Pio, exit.Address, exit.Size);
+                break;
+            case ExitReason.PortWrite:
+                Write(Bus.Pio, exit.Address, exit.Size, exit.Data);
+                break;
+            case ExitReason.MmioRead:
+                exit.Data = IsApic(exit) ? ReadApic(exit) : Read(Bus.Mmio, exit.Address, exit.Size);
+                break;
+            case ExitReason.MmioWrite:
+                if (IsApic(exit))
+                {
+                    WriteApic(exit);
+                }
+                else
+                {
+                    Write(Bus.Mmio, exit.Address, exit.Size, exit.Data);
+                }
+
+                break;
+            case ExitReason.MsrRead:
+                exit.Refused = !apics[exit.Vcpu].TryReadMsr((uint)exit.Address, out exit.Data);
+                break;
+            case ExitReason.MsrWrite:
+                exit.Refused = !apics[exit.Vcpu].TryWriteMsr((uint)exit.Address, exit.Data);
+                break;
+            case ExitReason.Shutdown:
+                End(new(StopCause.Crash, $"vCPU {exit.Vcpu}: {vcpus[exit.Vcpu].ShutdownCause}"));
+                break;
+        }
+
+        if (current != null && (Clock.NextDue < turnEnd || outcome != null || dma.PendingPeerWrites != 0 || (vcpus.Length > 1 && (RunnableMask() & ~wakeMask) != 0)))
+        {
+            current.RequestYield();
+        }
+    }
+
+    static ulong Read(AddressSpace space, ulong address, int size)
+    {
+        ulong value = 0;
+        var data = System.Runtime.InteropServices.MemoryMarshal.AsBytes(new Span<ulong>(ref value))[..size];
+        space.Read(address, data);
+        return value;
+    }
+
+    static void Write(AddressSpace space, ulong address, int size, ulong value) =>
+        space.Write(address, System.Runtime.InteropServices.MemoryMarshal.AsBytes(new Span<ulong>(ref value))[..size]);
+
+    bool IsApic(in VmExit exit)
+    {
+        var apic = apics[exit.Vcpu];
+        return apic.Mode == ApicMode.XApic && (exit.Address & ~0xFFFul) == apic.MmioBase;
+    }
+
+    ulong ReadApic(in VmExit exit)
+    {
+        ulong value = 0;
+        var data = System.Runtime.InteropServices.MemoryMarshal.AsBytes(new Span<ulong>(ref value))[..exit.Size];
+        if (apics[exit.Vcpu].Read(exit.Address & 0xFFF, data) != IoResult.Ok)
+        {
+            data.Fill(0xFF);
+        }
+
+        apicAccesses++;
+        return value;
+    }
+
+    void WriteApic(in VmExit exit)
+    {
+        var value = exit.Data;
+        apics[exit.Vcpu].Write(exit.Address & 0xFFF, System.Runtime.InteropServices.MemoryMarshal.AsBytes(new Span<ulong>(ref value))[..exit.Size]);
+        apicAccesses++;
+    }
+
+    void End(RunOutcome how)
+    {
+        outcome ??= how;
+        current?.RequestYield();
+    }
+
+    /// <inheritdoc/>
+    public void PowerOff() => End(new(StopCause.PowerOff, "the guest powered off"));
+
+    /// <inheritdoc/>
+    public void Reset(ResetKind kind) => End(new(StopCause.Reset, $"the guest reset the machine ({kind})"));
+
+    /// <inheritdoc/>
+    public void DebugExit(uint value) => End(new(StopCause.DebugExit, $"the guest wrote {value} to the debug exit port", value));
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (var cpu in vcpus)
+        {
+            cpu.Dispose();
+        }
+
+        Code.Dispose();
+        Memory.Dispose();
+    }
+}
