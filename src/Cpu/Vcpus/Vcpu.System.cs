@@ -255,8 +255,8 @@ public sealed unsafe partial class Vcpu
         {
             case 0x10:
                 var delta = value - ReadTsc();
-                s->TscOffset += delta;
                 s->TscAdjust += delta;
+                SetTscOffset(s->TscOffset + delta);
                 return true;
             case 0x1B or 0x6E0 or (>= 0x800 and <= 0x8FF):
                 var exit = new VmExit { Reason = ExitReason.MsrWrite, Vcpu = Index, Address = msr, Size = 8, Data = value };
@@ -266,7 +266,7 @@ public sealed unsafe partial class Vcpu
                 // Locked by the firmware: any write faults (SDM 3C §24.7).
                 return false;
             case 0x3B:
-                s->TscOffset += value - s->TscAdjust;
+                SetTscOffset(s->TscOffset + value - s->TscAdjust);
                 s->TscAdjust = value;
                 return true;
             case 0x8B: return true;
@@ -312,6 +312,15 @@ public sealed unsafe partial class Vcpu
                 s->TscAux = value;
                 return true;
             default: return false;
+        }
+    }
+
+    void SetTscOffset(ulong offset)
+    {
+        s->TscOffset = offset;
+        if (Apic != null)
+        {
+            Apic.TscOffset = offset;
         }
     }
 
