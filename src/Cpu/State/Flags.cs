@@ -6,7 +6,7 @@ namespace Vmm.Cpu.State;
 /// <summary>
 /// Lazy arithmetic flags: instructions store the sign-extended result and the carry vector; flags are computed when read.
 /// </summary>
-internal static unsafe class Flags
+public static unsafe class Flags
 {
     const ulong TopTwo = 0xC000_0000_0000_0000;
 

@@ -29,6 +29,16 @@ public sealed unsafe partial class Vcpu
         ShutdownCause = null;
     }
 
+    /// <summary>Call after changing <see cref="State"/> from outside: caches of it are rebuilt.</summary>
+    public void StateChanged()
+    {
+        s->Cpl = s->Ss.DPL;
+        FlushTlb();
+        UpdateMode();
+        ForgetCode();
+        UpdateDebug();
+    }
+
     /// <summary>INIT: caches, FPU and most MSRs keep their contents (SDM 3A §9.1.1).</summary>
     void InitReset()
     {

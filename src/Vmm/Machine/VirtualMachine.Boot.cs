@@ -1,0 +1,56 @@
+using Vmm.Chipset;
+using Vmm.Cpu.State;
+using Vmm.Firmware.Boot;
+
+namespace Vmm.Machine;
+
+/// <content>Starting an image the way firmware would.</content>
+public sealed partial class VirtualMachine
+{
+    /// <summary>Powers on, assigns PCI resources, writes the image and puts the boot processor at its entry.</summary>
+    public void Boot(BootPlan plan)
+    {
+        PowerOn();
+        Pci.AssignResources(PciWindows.Default);
+        pic.EnterFirmwareState();
+        apics[0].EnterVirtualWireMode();
+        plan.WriteTo(Memory);
+        Enter(plan.Entry);
+    }
+
+    unsafe void Enter(CpuEntryState entry)
+    {
+        var s = vcpus[0].State;
+        new Span<ulong>(s->Gpr, 16).Clear();
+        s->Gpr[0] = entry.Rax;
+        s->Gpr[2] = entry.Rdx;
+        s->Gpr[3] = entry.Rbx;
+        s->Gpr[4] = entry.Rsp;
+        s->Gpr[6] = entry.Rsi;
+        s->Rip = entry.Rip;
+        Flags.Write(s, entry.Rflags);
+        s->Cr0 = entry.Cr0;
+        s->Cr3 = entry.Cr3;
+        s->Cr4 = entry.Cr4;
+        s->Efer = entry.Efer;
+        s->Cs = Segment(entry.Cs);
+        s->Ds = Segment(entry.Ds);
+        s->Es = Segment(entry.Es);
+        s->Fs = Segment(entry.Fs);
+        s->Gs = Segment(entry.Gs);
+        s->Ss = Segment(entry.Ss);
+        s->Tr = Segment(entry.Tr);
+        s->Ldtr = Segment(entry.Ldtr);
+        s->GdtBase = entry.Gdt.Base;
+        s->GdtLimit = entry.Gdt.Limit;
+        s->IdtBase = entry.Idt.Base;
+        s->IdtLimit = entry.Idt.Limit;
+        s->MtrrDefType = entry.MtrrDefType;
+        vcpus[0].StateChanged();
+    }
+
+    static SegmentRegister Segment(in SegmentState segment) => new()
+    {
+        Selector = segment.Selector, Base = segment.Base, Limit = segment.Limit, Access = segment.AccessRights,
+    };
+}
