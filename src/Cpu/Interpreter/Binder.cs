@@ -1120,6 +1120,12 @@ internal static unsafe class Binder
     static bool Bind(Op* op, ref Instruction instruction, Instruction* p, uint mode, ulong physical)
     {
         var wide = (mode & Vcpu.Mode64) != 0;
+        if (instruction.Encoding != EncodingKind.Legacy)
+        {
+            // VEX, EVEX, XOP and 3DNow!: none is advertised.
+            return End<Undefined>(op, p);
+        }
+
         switch (instruction.Mnemonic)
         {
             case Mnemonic.Add:
@@ -1471,7 +1477,18 @@ internal static unsafe class Binder
                 return Mov(op, ref instruction, mode);
             default:
                 _ = wide;
-                return End<Undefined>(op, p);
+                return BindExtension(op, ref instruction, p, mode);
         }
+    }
+
+    /// <summary>Instruction set extensions, each with a binder of its own; what none of them knows raises #UD.</summary>
+    static bool BindExtension(Op* op, ref Instruction instruction, Instruction* p, uint mode)
+    {
+        if (SseBinder.TryBind(op, ref instruction, p, mode, out var ends))
+        {
+            return ends;
+        }
+
+        return End<Undefined>(op, p);
     }
 }

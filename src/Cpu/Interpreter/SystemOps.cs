@@ -260,6 +260,7 @@ internal readonly unsafe struct Clts : ICold
         }
 
         s->Cr0 &= ~Cr.Cr0TS;
+        cpu.UpdateMode();
         return true;
     }
 }

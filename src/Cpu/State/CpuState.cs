@@ -286,6 +286,9 @@ public unsafe struct CpuState
     /// <summary>Events that may need attention: 1 INTR, 2 NMI or INIT.</summary>
     public int Pending;
 
+    /// <summary>Vector that SSE instructions raise under CR0.EM, CR0.TS and CR4.OSFXSR (#UD or #NM), or 0. Derived.</summary>
+    public uint SseFault;
+
     /// <summary>PAUSE was executed: the scheduler may pass the turn.</summary>
     public int Paused;
 

@@ -31,6 +31,7 @@ public sealed unsafe partial class Vcpu
         }
 
         s->Mode = mode;
+        s->SseFault = SseAccess.FaultOf(s->Cr0, s->Cr4);
         UpdateView();
     }
 
