@@ -39,7 +39,7 @@ public interface ILocalApic
     /// <summary>Takes the highest waiting vector (INTA cycle) and updates IRR and ISR. Returns the spurious vector when none is left.</summary>
     byte Acknowledge();
 
-    /// <summary>CR8 as software sees it, 0 to 15: bits 7:4 of the task priority register.</summary>
+    /// <summary>The task priority register; CR8 is its bits 7:4.</summary>
     byte TaskPriority { get; set; }
 
     /// <summary>Guest TSC minus virtual time, in cycles: the core sets it when TSC or TSC_ADJUST is written, and TSC deadlines follow.</summary>

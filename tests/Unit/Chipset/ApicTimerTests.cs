@@ -224,7 +224,7 @@ public class ApicTimerTests
                 bench.Msi(0x31);
                 bench.Msi(0x03);
                 bench.Bus.Lint0.Set(true);
-                bench.Apic.TaskPriority = 2;
+                bench.Apic.TaskPriority = 0x20;
             },
             bench =>
             {

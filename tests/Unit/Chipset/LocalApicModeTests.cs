@@ -62,9 +62,9 @@ public class LocalApicModeTests
         var bench = new ApicBench().Enabled();
         bench.Apic.Write32(0x380, 1000);
         bench.Apic.Write32(0x20, 0x0500_0000);
-        bench.Apic.TaskPriority = 3;
+        bench.Apic.TaskPriority = 0x30;
         bench.Apic.TryWriteMsr(0x1B, Base);
-        Assert.Equal(3, bench.Apic.TaskPriority);
+        Assert.Equal(0x30, bench.Apic.TaskPriority);
         bench.Msi(0x50);
         bench.Apic.TryWriteMsr(0x1B, Base | En);
         Assert.Equal(0xFFu, bench.Apic.Read32(0xF0));

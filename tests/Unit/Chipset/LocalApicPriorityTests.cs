@@ -73,13 +73,13 @@ public class LocalApicPriorityTests
     }
 
     [Fact]
-    public void CR8_and_TPR_are_one_register()
+    public void The_core_and_the_guest_see_one_task_priority_register()
     {
         var bench = new ApicBench();
-        bench.Apic.TaskPriority = 0xA;
+        bench.Apic.TaskPriority = 0xA0;
         Assert.Equal(0xA0u, bench.Apic.Read32(0x80));
         bench.Apic.Write32(0x80, 0x5C);
-        Assert.Equal(5, bench.Apic.TaskPriority);
+        Assert.Equal(0x5C, bench.Apic.TaskPriority);
     }
 
     [Fact]

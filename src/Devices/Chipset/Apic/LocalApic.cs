@@ -78,8 +78,8 @@ public sealed partial class LocalApic : ILocalApic, IBusTarget, ITimerTarget, IS
     /// <inheritdoc/>
     public byte TaskPriority
     {
-        get => (byte)(tpr >> 4);
-        set => SetTpr((byte)(value << 4));
+        get => tpr;
+        set => SetTpr(value);
     }
 
     /// <inheritdoc/>
