@@ -52,11 +52,15 @@ public sealed class Pic : IBytePorts, IExtIntSource, ISnapshotPart
         Update();
     }
 
-    /// <summary>What PC firmware leaves behind: vectors 0x08 and 0x70, every input masked. For guests started without firmware.</summary>
+    /// <summary>
+    /// What PC firmware leaves behind: vectors 0x08 and 0x70, every input masked, interrupt 9 (SCI) level-triggered. For guests
+    /// started without firmware.
+    /// </summary>
     public void EnterFirmwareState()
     {
         Initialise(master, 0x08, 1 << Cascade);
         Initialise(slave, 0x70, Cascade);
+        slave.EdgeLevel = 0x02;
         Update();
     }
 
