@@ -13,7 +13,10 @@ public readonly record struct MsiMessage(ulong Address, uint Data);
 /// <summary>Takes interrupt messages after remapping: the local APICs.</summary>
 public interface IInterruptSink
 {
-    /// <summary>Delivers one message in the architectural format. Messages that address no APIC are dropped.</summary>
+    /// <summary>
+    /// Delivers one message in the architectural format: a level-triggered one (data bit 15) counts only when asserted (bit
+    /// 14); address bits 63:40 extend the destination to 32 bits. Messages that address no APIC are dropped.
+    /// </summary>
     void Deliver(MsiMessage message);
 }
 

@@ -77,7 +77,9 @@ public class TestDeviceTests
         SnapshotContract.Load(two.device, SnapshotContract.Save(one.device));
         Assert.Equal(0x1234u, two.device.DataPorts.Read32(0));
         Assert.Equal(0x5678u, two.device.Memory.Read32(0x100));
+        two.device.IrqPorts.Write8(3, 1);
         two.device.Reset();
+        Assert.False(two.lines[3].Level);
         Assert.Equal(0u, two.device.Memory.Read32(0x100));
     }
 

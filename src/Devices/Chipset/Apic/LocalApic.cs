@@ -101,6 +101,7 @@ public sealed partial class LocalApic : ILocalApic, IBusTarget, ITimerTarget, IS
         apicBase = DefaultBase | BaseEn | (isBootProcessor ? BaseBsp : 0);
         xapicId = (byte)initialId;
         ResetRegisters();
+        timer.SetTscOffset(0);
     }
 
     /// <summary>

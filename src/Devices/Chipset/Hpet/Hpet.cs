@@ -25,7 +25,7 @@ public sealed class Hpet : IBusTarget, ITimerTarget, ISnapshotPart
     readonly VirtualClock clock;
     readonly IReadOnlyList<IInterruptLine> lines;
     readonly HpetTimer[] timers = new HpetTimer[3];
-    readonly LegacyLine pit, rtc;
+    readonly HpetLegacyLine pit, rtc;
     ulong configuration, status, halted, origin;
 
     /// <param name="clock">Source of time.</param>
@@ -263,44 +263,6 @@ public sealed class Hpet : IBusTarget, ITimerTarget, ISnapshotPart
         foreach (var timer in timers)
         {
             timer.Load(reader);
-        }
-    }
-
-    /// <summary>The line of a legacy device, cut off while the HPET replaces the device.</summary>
-    sealed class LegacyLine(IInterruptLine target) : IInterruptLine
-    {
-        bool replaced;
-
-        public IInterruptLine Target => target;
-
-        public bool Level { get; private set; }
-
-        public bool Replaced
-        {
-            get => replaced;
-            set
-            {
-                if (replaced != value)
-                {
-                    replaced = value;
-                    target.Set(!value && Level);
-                }
-            }
-        }
-
-        public void Set(bool asserted)
-        {
-            Level = asserted;
-            if (!replaced)
-            {
-                target.Set(asserted);
-            }
-        }
-
-        public void Restore(bool level, bool isReplaced)
-        {
-            Level = level;
-            replaced = isReplaced;
         }
     }
 }

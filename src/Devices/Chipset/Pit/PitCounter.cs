@@ -1,12 +1,10 @@
-using Vmm.Platform.Snapshots;
-
 namespace Vmm.Chipset;
 
 /// <summary>
 /// One counter of an 8254 (Intel 8254 data sheet, order 231164). Times are input clocks since time zero; nothing is
 /// stored per clock: output and count follow from the clock at which the counting element was loaded.
 /// </summary>
-sealed class PitCounter
+sealed partial class PitCounter
 {
     byte mode, access;
     bool bcd, gate, loaded, pending, highHalfFirst, writtenLow, readHigh;
@@ -186,89 +184,6 @@ sealed class PitCounter
         reload = next;
     }
 
-    /// <summary>OUT.</summary>
-    public bool Out(ulong now)
-    {
-        if (!loaded || now < start && mode != 3)
-        {
-            return mode != 0;
-        }
-
-        var elapsed = Elapsed(now);
-        return mode switch
-        {
-            0 or 1 => elapsed >= reload,
-            2 => !gate || elapsed % reload != reload - 1,
-            3 => !gate || HighNow(elapsed, out _),
-            _ => elapsed != reload,
-        };
-    }
-
-    /// <summary>The next clock after <paramref name="now"/> at which OUT changes; false when it stays.</summary>
-    public bool TryNextChange(ulong now, out ulong at)
-    {
-        at = 0;
-        if (!loaded || !gate && !TriggeredByGate)
-        {
-            return false;
-        }
-
-        var from = Math.Max(now, start);
-        var elapsed = from - start;
-        switch (mode)
-        {
-            case 0 or 1:
-                at = start + reload;
-                break;
-            case 2:
-                var low = start + elapsed / reload * reload + reload - 1;
-                at = now < low ? low : low + 1;
-                return reload > 1;
-            case 3:
-                HighNow(elapsed, out var left);
-                at = from + left;
-                return reload > 1;
-            default:
-                at = now < start + reload ? start + reload : start + reload + 1;
-                break;
-        }
-
-        return at > now;
-    }
-
-    /// <summary>Saves the counter.</summary>
-    public void Save(SnapshotWriter writer)
-    {
-        writer.Bytes([mode, access, lowByte, latchedStatus]);
-        ReadOnlySpan<bool> flags = [bcd, gate, loaded, pending, highHalfFirst, writtenLow, readHigh, countLatched, statusLatched];
-        foreach (var flag in flags)
-        {
-            writer.Flag(flag);
-        }
-
-        writer.U16(latchedCount);
-        writer.U32(reload);
-        writer.U32(next);
-        writer.U64(start);
-        writer.U64(paused);
-    }
-
-    /// <summary>Loads what <see cref="Save"/> wrote.</summary>
-    public void Load(SnapshotReader reader)
-    {
-        Span<byte> bytes = stackalloc byte[4];
-        reader.BytesInto(bytes);
-        (mode, access, lowByte, latchedStatus) = (Math.Min(bytes[0], (byte)5), (byte)(bytes[1] & 3), bytes[2], bytes[3]);
-        (bcd, gate, loaded, pending) = (reader.Flag(), reader.Flag(), reader.Flag(), reader.Flag());
-        (highHalfFirst, writtenLow, readHigh) = (reader.Flag(), reader.Flag(), reader.Flag());
-        (countLatched, statusLatched) = (reader.Flag(), reader.Flag());
-        latchedCount = reader.U16();
-        reload = Math.Clamp(reader.U32(), 1, 0x1_0000);
-        next = Math.Clamp(reader.U32(), 1, 0x1_0000);
-        start = Math.Min(reader.U64(), ulong.MaxValue >> 1);
-        paused = reader.U64();
-    }
-
     void SetCount(ushort value, ulong now)
     {
         next = Decode(value);
@@ -329,46 +244,6 @@ sealed class PitCounter
         reload = next;
         start = low ? now : now + 1;
         loaded = true;
-    }
-
-    ulong Elapsed(ulong now) => !gate && !TriggeredByGate ? paused : now > start ? now - start : 0;
-
-    /// <summary>End of the period (mode 2) or half (mode 3) that begins at <paramref name="origin"/>.</summary>
-    ulong NextBoundary(ulong origin) => origin + (mode == 3 ? highHalfFirst ? HighLength : reload - HighLength : reload);
-
-    uint HighLength => (reload + 1) / 2;
-
-    /// <summary>Mode 3: level of OUT, and clocks left in this half.</summary>
-    bool HighNow(ulong elapsed, out ulong left)
-    {
-        var position = elapsed % reload;
-        var first = highHalfFirst ? HighLength : reload - HighLength;
-        var inFirst = position < first;
-        left = (inFirst ? first : reload) - position;
-        return inFirst == highHalfFirst;
-    }
-
-    ushort Count(ulong now)
-    {
-        var elapsed = Elapsed(now);
-        if (!loaded)
-        {
-            return Encode(next % Modulus);
-        }
-
-        switch (mode)
-        {
-            case 2:
-                return Encode(reload - (uint)(elapsed % reload));
-            case 3:
-                var high = HighNow(elapsed, out var left);
-                var length = high ? HighLength : reload - HighLength;
-                var even = reload & ~1u;
-                var passed = 2 * (length - (uint)left);
-                return Encode(even > passed ? even - passed : 0);
-            default:
-                return Encode((reload + Modulus - (uint)(elapsed % Modulus)) % Modulus);
-        }
     }
 
     /// <summary>Zero stands for the full modulus. BCD digits above 9 count as their binary value.</summary>

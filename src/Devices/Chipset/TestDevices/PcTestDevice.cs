@@ -19,6 +19,7 @@ public sealed class PcTestDevice : ISnapshotPart
 
     readonly byte[] word = new byte[4];
     readonly byte[] memory = new byte[MemorySize];
+    readonly IReadOnlyList<IInterruptLine> lines;
 
     /// <param name="lines">Interrupt lines by global system interrupt; the first 24 are used.</param>
     /// <param name="debugConsole">Answers port 0xE9 in place of the data word, or null.</param>
@@ -28,6 +29,7 @@ public sealed class PcTestDevice : ISnapshotPart
         BytePorts = new Store(word, debugConsole);
         Memory = new Store(memory, null);
         IrqPorts = new Irqs(lines);
+        this.lines = lines;
     }
 
     /// <summary>Ports 0xE0-0xE3.</summary>
@@ -51,9 +53,14 @@ public sealed class PcTestDevice : ISnapshotPart
     /// <inheritdoc/>
     public ushort SectionVersion => 1;
 
-    /// <summary>Zeroes word and memory.</summary>
+    /// <summary>Zeroes word and memory and lowers the lines.</summary>
     public void Reset()
     {
+        for (var i = 0; i < Math.Min(lines.Count, LineCount); i++)
+        {
+            lines[i].Set(false);
+        }
+
         Array.Clear(word);
         Array.Clear(memory);
     }

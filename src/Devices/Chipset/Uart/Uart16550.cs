@@ -22,7 +22,7 @@ public enum UartPacing
 /// 16550A UART (PC16550D data sheet): eight ports at 0x3F8 with IRQ 4 (COM1), 0x2F8 with IRQ 3 (COM2). The interrupt
 /// output is enabled by MCR.OUT2, as PCs wire it.
 /// </summary>
-public sealed class Uart16550 : IBytePorts, ITimerTarget, ISnapshotPart
+public sealed partial class Uart16550 : IBytePorts, ITimerTarget, ISnapshotPart
 {
     const byte Dlab = 0x80, Loop = 0x10, Out2 = 0x08;
     const byte LineErrors = 0x1E, OverrunError = 0x02;
@@ -67,23 +67,6 @@ public sealed class Uart16550 : IBytePorts, ITimerTarget, ISnapshotPart
 
     /// <inheritdoc/>
     public string SectionName { get; }
-
-    /// <inheritdoc/>
-    public ushort SectionVersion => 1;
-
-    bool InLoopback => (mcr & Loop) != 0;
-
-    byte LineStatus => (byte)((receiver.Count != 0 ? 1 : 0)
-        | (receiver.Overrun ? OverrunError : 0)
-        | receiver.NextErrors
-        | (transmitter.HoldingEmpty ? 0x20 : 0)
-        | (transmitter.Empty ? 0x40 : 0)
-        | (receiver.HoldsError ? 0x80 : 0));
-
-    /// <summary>MSR bits 7:4. In loopback mode DTR, RTS, OUT1 and OUT2 come back as DSR, CTS, RI and DCD.</summary>
-    byte ModemLines => InLoopback
-        ? (byte)((mcr & 1) << 5 | (mcr & 2) << 3 | (mcr & 4) << 4 | (mcr & 8) << 4)
-        : modemInputs;
 
     /// <summary>Power-up state: 115200 baud would need programming; the divisor latch starts at 12 (9600 baud) as firmware leaves it.</summary>
     public void Reset()
@@ -165,58 +148,6 @@ public sealed class Uart16550 : IBytePorts, ITimerTarget, ISnapshotPart
         }
 
         UpdateIrq();
-    }
-
-    /// <summary>IIR bits 3:0: the pending source of the highest priority, 1 when there is none.</summary>
-    byte PendingSource()
-    {
-        if ((ier & 4) != 0 && (LineStatus & LineErrors) != 0)
-        {
-            return 0x06;
-        }
-
-        if ((ier & 1) != 0 && receiver.TriggerReached)
-        {
-            return 0x04;
-        }
-
-        if ((ier & 1) != 0 && receiver.TimedOut)
-        {
-            return 0x0C;
-        }
-
-        if ((ier & 2) != 0 && transmitterInterrupt)
-        {
-            return 0x02;
-        }
-
-        return (ier & 8) != 0 && modemDelta != 0 ? (byte)0x00 : (byte)0x01;
-    }
-
-    byte ReadIir()
-    {
-        var source = PendingSource();
-        if (source == 0x02)
-        {
-            transmitterInterrupt = false;
-        }
-
-        return (byte)(source | (receiver.UsesFifo ? 0xC0 : 0));
-    }
-
-    byte ReadLsr()
-    {
-        var value = LineStatus;
-        receiver.Overrun = false;
-        receiver.ClearNextErrors();
-        return value;
-    }
-
-    byte ReadMsr()
-    {
-        var value = (byte)(ModemLines | modemDelta);
-        modemDelta = 0;
-        return value;
     }
 
     void WriteIer(byte value)
@@ -345,27 +276,4 @@ public sealed class Uart16550 : IBytePorts, ITimerTarget, ISnapshotPart
     }
 
     void UpdateIrq() => irq.Set((mcr & (Out2 | Loop)) == Out2 && PendingSource() != 0x01);
-
-    /// <inheritdoc/>
-    public void Save(SnapshotWriter writer)
-    {
-        writer.Bytes([ier, fcr, lcr, mcr, scratch, modemInputs, modemDelta]);
-        writer.U16(divisor);
-        writer.Flag(transmitterInterrupt);
-        receiver.Save(writer);
-        transmitter.Save(writer);
-    }
-
-    /// <inheritdoc/>
-    public void Load(SnapshotReader reader)
-    {
-        Span<byte> registers = stackalloc byte[7];
-        reader.BytesInto(registers);
-        (ier, fcr, lcr, mcr) = (registers[0], registers[1], registers[2], registers[3]);
-        (scratch, modemInputs, modemDelta) = (registers[4], registers[5], registers[6]);
-        divisor = reader.U16();
-        transmitterInterrupt = reader.Flag();
-        receiver.Load(reader);
-        transmitter.Load(reader);
-    }
 }

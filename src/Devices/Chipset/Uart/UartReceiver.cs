@@ -11,8 +11,8 @@ sealed class UartReceiver(VirtualClock clock, ClockTimer timeout, ClockTimer arr
 
     const int FifoSize = 16;
 
-    readonly Ring fifo = new(FifoSize);
-    readonly Ring queue = new(queueLimit);
+    readonly CharacterQueue fifo = new(FifoSize);
+    readonly CharacterQueue queue = new(queueLimit);
 
     /// <summary>Duration of one character, in cycles.</summary>
     public ulong CharacterTime { get; set; }
@@ -209,76 +209,5 @@ sealed class UartReceiver(VirtualClock clock, ClockTimer timeout, ClockTimer arr
         queue.Load(reader);
         reader.Timer(timeout);
         reader.Timer(arrival);
-    }
-
-    /// <summary>Bounded queue of characters with their LSR error bits in the high byte.</summary>
-    sealed class Ring(int capacity)
-    {
-        readonly ushort[] items = new ushort[capacity];
-        int head;
-
-        public int Count { get; private set; }
-
-        public bool TryAdd(int item)
-        {
-            if (Count == items.Length)
-            {
-                return false;
-            }
-
-            items[(head + Count++) % items.Length] = (ushort)item;
-            return true;
-        }
-
-        public ushort Peek() => items[head];
-
-        public ushort Take()
-        {
-            var item = items[head];
-            head = (head + 1) % items.Length;
-            Count--;
-            return item;
-        }
-
-        public void ClearNextHigh() => items[head] &= 0xFF;
-
-        public bool Any(int mask)
-        {
-            for (var i = 0; i < Count; i++)
-            {
-                if ((items[(head + i) % items.Length] & mask) != 0)
-                {
-                    return true;
-                }
-            }
-
-            return false;
-        }
-
-        public void Clear() => Count = 0;
-
-        public void Save(SnapshotWriter writer)
-        {
-            writer.U32((uint)Count);
-            for (var i = 0; i < Count; i++)
-            {
-                writer.U16(items[(head + i) % items.Length]);
-            }
-        }
-
-        public void Load(SnapshotReader reader)
-        {
-            var count = reader.U32();
-            if (count > (uint)items.Length)
-            {
-                throw reader.Bad($"{count} characters where {items.Length} fit");
-            }
-
-            (head, Count) = (0, 0);
-            for (var i = 0; i < count; i++)
-            {
-                TryAdd(reader.U16());
-            }
-        }
     }
 }
