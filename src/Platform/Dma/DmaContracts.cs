@@ -86,7 +86,10 @@ public interface IDmaTranslator
     /// <summary>Translates one transaction. False: blocked, and the fault is recorded.</summary>
     bool TryTranslate(in DmaRequest request, out DmaWindow window);
 
-    /// <summary>Remaps an interrupt message. False: blocked, and the fault is recorded.</summary>
+    /// <summary>
+    /// Remaps an interrupt message. False: blocked, and the fault is recorded. True with
+    /// <see cref="MsiMessage.IsAbsorbed"/>: taken, and nothing is to be delivered.
+    /// </summary>
     bool TryRemap(Bdf requester, MsiMessage message, out MsiMessage remapped);
 
     /// <summary>

@@ -182,7 +182,11 @@ public sealed class DmaPort
         }
 
         counters.Interrupts++;
-        fabric.Interrupts.Deliver(message);
+        if (!message.IsAbsorbed)
+        {
+            fabric.Interrupts.Deliver(message);
+        }
+
         return true;
     }
 

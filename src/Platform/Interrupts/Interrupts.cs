@@ -8,7 +8,11 @@ public interface IInterruptLine
 }
 
 /// <summary>A message-signalled interrupt: a write of <see cref="Data"/> to <see cref="Address"/> (SDM 3A §11.11).</summary>
-public readonly record struct MsiMessage(ulong Address, uint Data);
+public readonly record struct MsiMessage(ulong Address, uint Data)
+{
+    /// <summary>Remapping posted the interrupt to memory and nobody is to be notified: there is nothing to deliver.</summary>
+    public bool IsAbsorbed => Address == 0;
+}
 
 /// <summary>Takes interrupt messages after remapping: the local APICs.</summary>
 public interface IInterruptSink

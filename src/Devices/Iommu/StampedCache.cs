@@ -1,0 +1,221 @@
+using System.Runtime.CompilerServices;
+using Vmm.Platform.Snapshots;
+using Vmm.Specs.VtD;
+
+namespace Vmm.Iommu;
+
+/// <summary>One cached translation, or one cached pointer to a lower paging table.</summary>
+struct StampedEntry
+{
+    /// <summary>Input address above the offset bits.</summary>
+    public ulong Page;
+
+    /// <summary>Whose input address: <see cref="TranslationContext.Tag"/>, and a table level above it in paging-structure caches.</summary>
+    public ulong Tag;
+
+    /// <summary>Output page or table address in bytes.</summary>
+    public ulong Target;
+
+    /// <summary>Time of filling; 0 when empty.</summary>
+    public ulong Stamp;
+
+    public PageRights Rights;
+
+    /// <summary>Why there is no translation, with <see cref="PageRights.Absent"/>.</summary>
+    public FaultReason Reason;
+}
+
+/// <summary>
+/// A set-associative cache of fixed size. Neighbouring pages fall into neighbouring sets, so a range as large as the cache
+/// fits without conflict. Sets replace in round-robin order: deterministic, and saved.
+/// </summary>
+sealed class StampedCache(int size, CacheClock clock)
+{
+    public const int Ways = 4;
+
+    readonly StampedEntry[] entries = new StampedEntry[size];
+    readonly byte[] next = new byte[size / Ways];
+    readonly int setMask = size / Ways - 1;
+    bool used;
+
+    /// <summary>Sets; a selective invalidation of more pages than this scans everything instead.</summary>
+    public int Sets => setMask + 1;
+
+    /// <summary>Entries dropped to make room.</summary>
+    public ulong Evictions { get; private set; }
+
+    /// <summary>Index of the valid entry, or -1.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public int Find(ulong page, ulong tag) => used ? Search(page, tag) : -1;
+
+    public ref readonly StampedEntry this[int index] => ref entries[index];
+
+    int Search(ulong page, ulong tag)
+    {
+        var first = SetOf(page, tag) * Ways;
+        var set = entries.AsSpan(first, Ways);
+        for (var way = 0; way < set.Length; way++)
+        {
+            ref readonly var entry = ref set[way];
+            if (entry.Page == page && entry.Tag == tag && clock.Holds(entry.Stamp, tag))
+            {
+                return first + way;
+            }
+        }
+
+        return -1;
+    }
+
+    /// <summary>Fills an entry, replacing one with the same key, a free one, or the set's oldest.</summary>
+    public void Insert(ulong page, ulong tag, ulong target, PageRights rights, FaultReason reason = FaultReason.None)
+    {
+        var set = SetOf(page, tag);
+        var index = Search(page, tag);
+        if (index < 0)
+        {
+            index = FreeIn(set);
+        }
+
+        if (index < 0)
+        {
+            index = set * Ways + next[set];
+            next[set] = (byte)((next[set] + 1) % Ways);
+            Evictions++;
+            clock.Changes++;
+        }
+
+        used = true;
+        entries[index] = new() { Page = page, Tag = tag, Target = target, Stamp = clock.Now, Rights = rights, Reason = reason };
+    }
+
+    int FreeIn(int set)
+    {
+        for (var index = set * Ways; index < (set + 1) * Ways; index++)
+        {
+            if (!clock.Holds(entries[index].Stamp, entries[index].Tag))
+            {
+                return index;
+            }
+        }
+
+        return -1;
+    }
+
+    /// <summary>
+    /// Drops the entries of <paramref name="tag"/> for <paramref name="count"/> pages: set by set while that is shorter
+    /// than a scan.
+    /// </summary>
+    public void Invalidate(ulong page, ulong count, ulong tag)
+    {
+        if (!used)
+        {
+            return;
+        }
+
+        if (count > (ulong)Sets)
+        {
+            Scan(tag, page, count);
+            return;
+        }
+
+        for (ulong i = 0; i < count; i++)
+        {
+            var index = Search(page + i, tag);
+            if (index >= 0)
+            {
+                entries[index].Stamp = 0;
+            }
+        }
+    }
+
+    /// <summary>Drops every entry of <paramref name="tag"/>.</summary>
+    public void Invalidate(ulong tag) => Scan(tag, 0, ulong.MaxValue);
+
+    void Scan(ulong tag, ulong page, ulong count)
+    {
+        if (!used)
+        {
+            return;
+        }
+
+        foreach (ref var entry in entries.AsSpan())
+        {
+            if (entry.Tag == tag && entry.Page - page < count)
+            {
+                entry.Stamp = 0;
+            }
+        }
+    }
+
+    /// <summary>Valid entries.</summary>
+    public int Count()
+    {
+        var count = 0;
+        foreach (ref readonly var entry in entries.AsSpan())
+        {
+            count += clock.Holds(entry.Stamp, entry.Tag) ? 1 : 0;
+        }
+
+        return count;
+    }
+
+    /// <summary>Empties the cache and forgets the replacement order.</summary>
+    public void Clear()
+    {
+        Array.Clear(entries);
+        Array.Clear(next);
+        used = false;
+    }
+
+    int SetOf(ulong page, ulong tag) => (int)(page + (tag * 0x9E3779B97F4A7C15 >> 40)) & setMask;
+
+    public void Save(SnapshotWriter writer)
+    {
+        writer.Bytes(next);
+        writer.U32((uint)Count());
+        for (var index = 0; index < entries.Length; index++)
+        {
+            ref readonly var entry = ref entries[index];
+            if (clock.Holds(entry.Stamp, entry.Tag))
+            {
+                writer.U32((uint)index);
+                writer.U64(entry.Page);
+                writer.U64(entry.Tag);
+                writer.U64(entry.Target);
+                writer.U8((byte)entry.Rights);
+                writer.U8((byte)entry.Reason);
+            }
+        }
+    }
+
+    /// <summary>Reads back what <see cref="Save"/> wrote; the clock has been reset.</summary>
+    public void Load(SnapshotReader reader)
+    {
+        Clear();
+        reader.BytesInto(next);
+        if (next.AsSpan().ContainsAnyExceptInRange((byte)0, (byte)(Ways - 1)))
+        {
+            throw reader.Bad("replacement order out of range");
+        }
+
+        for (var left = reader.U32(); left > 0; left--)
+        {
+            var index = reader.U32();
+            if (index >= entries.Length)
+            {
+                throw reader.Bad($"cache entry {index} of {entries.Length}");
+            }
+
+            entries[index] = new()
+            {
+                Page = reader.U64(),
+                Tag = reader.U64(),
+                Target = reader.U64(),
+                Rights = (PageRights)reader.U8(),
+                Reason = (FaultReason)reader.U8(),
+                Stamp = clock.Now,
+            };
+            used = true;
+        }
+    }
+}
