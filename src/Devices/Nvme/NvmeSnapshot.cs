@@ -46,6 +46,20 @@ public sealed partial class NvmeController : ISnapshotPart
     /// <inheritdoc/>
     public void Load(SnapshotReader reader)
     {
+        try
+        {
+            LoadState(reader);
+        }
+        catch (SnapshotException)
+        {
+            // Half a state is worse than none.
+            ResetAll();
+            throw;
+        }
+    }
+
+    void LoadState(SnapshotReader reader)
+    {
         if (reader.U8() != submissions.Length || reader.U8() != VectorCount || reader.U8() != namespaces.Length)
         {
             throw reader.Bad("queues, vectors or namespaces differ from this controller's");

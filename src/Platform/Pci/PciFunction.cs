@@ -14,6 +14,7 @@ namespace Vmm.Platform.Pci;
 public sealed partial class PciFunction : ISnapshotPart
 {
     readonly IPciDevice? device;
+    PciBus? bus;
     bool intx;
 
     /// <param name="identity">Ids and class.</param>
@@ -64,7 +65,15 @@ public sealed partial class PciFunction : ISnapshotPart
     public IInterruptLine? IntxLine { get; set; }
 
     /// <summary>The bus the function is plugged into, or null.</summary>
-    internal PciBus? Bus { get; set; }
+    internal PciBus? Bus
+    {
+        get => bus;
+        set
+        {
+            bus = value;
+            UpdateGates();
+        }
+    }
 
     PciCommand Command => new(Config.Get16(PciHeader.Command));
 
@@ -154,13 +163,14 @@ public sealed partial class PciFunction : ISnapshotPart
         }
     }
 
-    /// <summary>Bus mastering and the INTx level follow the command register, the power state and MSI.</summary>
+    /// <summary>Bus mastering and the INTx level follow the command register, the power state and MSI; unplugged, both end.</summary>
     void UpdateGates()
     {
-        Dma.BusMaster = Command.BusMaster && !IsAsleep;
+        var isAwake = bus != null && !IsAsleep;
+        Dma.BusMaster = Command.BusMaster && isAwake;
         var status = Config.Get16(PciHeader.Status) & ~PciStatus.InterruptStatus;
         Config.Set16(PciHeader.Status, (ushort)(status | (intx ? PciStatus.InterruptStatus : 0)));
-        IntxLine?.Set(intx && !Command.InterruptDisable && !UsesMessages && !IsAsleep);
+        IntxLine?.Set(intx && !Command.InterruptDisable && !UsesMessages && isAwake);
     }
 
     /// <inheritdoc/>
