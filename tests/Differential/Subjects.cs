@@ -1,4 +1,5 @@
 using Vmm.Differential.Cases;
+
 using Vmm.Differential.Native;
 
 namespace Vmm.Differential;
@@ -6,10 +7,11 @@ namespace Vmm.Differential;
 /// <summary>What is compared with the host.</summary>
 internal static class Subjects
 {
-    /// <param name="name"><c>host</c>: a second helper, which proves that the cases are deterministic.</param>
+    /// <param name="name"><c>interpreter</c>, or <c>host</c>: a second helper, which proves that the cases are deterministic.</param>
     [System.Runtime.Versioning.SupportedOSPlatform("linux")]
     public static ICaseRunner Create(string name) => name switch
     {
+        
         "host" or "" => new NativeRunner(),
         _ => throw new ArgumentException($"--subject {name}: unknown"),
     };

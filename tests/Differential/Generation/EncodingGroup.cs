@@ -41,6 +41,14 @@ internal enum Role
     Enter,
     Leave,
     Return,
+    /// <summary>RETF, IRET: the frame on the stack names code segment and, for IRET, flags and stack.</summary>
+    FarReturn,
+
+    /// <summary>JMP and CALL through a far pointer in memory.</summary>
+    FarBranch,
+
+    /// <summary>LAR, LSL, VERR, VERW.</summary>
+    SelectorTest,
     IndirectJump,
     IndirectCall,
     RelativeBranch,

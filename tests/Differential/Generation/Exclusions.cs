@@ -21,7 +21,8 @@ internal static class Exclusions
     static string? ByCode(Code code) => code switch
     {
         Code.Retnw or Code.Retnw_imm16 or Code.Call_rm16 or Code.Jmp_rm16 => "near branch with operand size 16: AMD and Intel differ",
-        Code.Call_m1616 or Code.Call_m1632 or Code.Call_m1664 or Code.Jmp_m1616 or Code.Jmp_m1632 or Code.Jmp_m1664 => "far transfer",
+        Code.Call_m1616 or Code.Jmp_m1616 or Code.Retfw or Code.Retfw_imm16 or Code.Iretw => "far transfer to a 16-bit offset",
+        Code.Call_m1664 or Code.Jmp_m1664 => "far pointer of 80 bits: AMD ignores REX.W",
         Code.Mov_Sreg_rm16 or Code.Mov_Sreg_r32m16 or Code.Mov_Sreg_r64m16 => "segment load",
         Code.Popw_FS or Code.Popw_GS or Code.Popq_FS or Code.Popq_GS => "segment load",
         Code.Bswap_r16 => "result undefined",
@@ -33,9 +34,7 @@ internal static class Exclusions
     {
         switch (mnemonic)
         {
-            case Mnemonic.Retf or Mnemonic.Iret or Mnemonic.Iretd or Mnemonic.Iretq: return "far transfer";
             case Mnemonic.Lss or Mnemonic.Lfs or Mnemonic.Lgs: return "segment load";
-            case Mnemonic.Lar or Mnemonic.Lsl or Mnemonic.Verr or Mnemonic.Verw: return "depends on the host's descriptor tables";
             case Mnemonic.Sgdt or Mnemonic.Sidt or Mnemonic.Sldt or Mnemonic.Str or Mnemonic.Smsw: return "faked by the host's kernel (UMIP)";
             case Mnemonic.Rdtsc or Mnemonic.Cpuid: return "depends on the processor model or the time";
             case Mnemonic.Syscall or Mnemonic.Sysenter: return "enters the host's kernel";

@@ -76,7 +76,7 @@ internal static class Groups
     static EncodingGroup Control(CodeEntry entry)
     {
         var name = entry.Mnemonic.ToString();
-        if (entry.Role is Role.RelativeBranch or Role.Return or Role.IndirectCall or Role.IndirectJump
+        if (entry.Role is Role.RelativeBranch or Role.Return or Role.FarReturn or Role.FarBranch or Role.IndirectCall or Role.IndirectJump
             || name.StartsWith("Set", StringComparison.Ordinal) || name.StartsWith("Cmov", StringComparison.Ordinal))
         {
             return EncodingGroup.Branch;

@@ -20,6 +20,9 @@ internal enum PinKind
     Frame,
     RegisterValue,
     MemoryValue,
+    /// <summary>Far pointer in memory, or the frame of a far return.</summary>
+    FarFrame,
+    Selector,
     DivideAccumulator,
     Accumulator,
     AccumulatorPair,

@@ -23,6 +23,11 @@ internal static class Roles
             Mnemonic.Shld or Mnemonic.Shrd when entry.OpCode.OperandSize == 16 => Role.DoubleShift16,
             _ => Role.Plain,
         };
+        if (entry.Code is Code.Call_m1632 or Code.Jmp_m1632)
+        {
+            return Role.FarBranch;
+        }
+
         return bySpecialForm != Role.Plain ? bySpecialForm : ByMnemonic(entry.Mnemonic);
     }
 
@@ -38,6 +43,8 @@ internal static class Roles
             case Mnemonic.Enter: return Role.Enter;
             case Mnemonic.Leave: return Role.Leave;
             case Mnemonic.Ret: return Role.Return;
+            case Mnemonic.Retf or Mnemonic.Iretd or Mnemonic.Iretq: return Role.FarReturn;
+            case Mnemonic.Lar or Mnemonic.Lsl or Mnemonic.Verr or Mnemonic.Verw: return Role.SelectorTest;
             case Mnemonic.Jmp: return Role.IndirectJump;
             case Mnemonic.Call: return Role.IndirectCall;
             case Mnemonic.Int: return Role.Interrupt;

@@ -61,7 +61,7 @@ internal sealed unsafe partial class SequenceBuilder
         var pins = System.Runtime.InteropServices.CollectionsMarshal.AsSpan(sequence.Pins);
         foreach (ref var pin in pins)
         {
-            if (pin.Kind is PinKind.RegisterValue or PinKind.MemoryValue)
+            if (pin.Kind is PinKind.RegisterValue or PinKind.MemoryValue or PinKind.FarFrame)
             {
                 var from = (int)pin.Value;
                 pin.Value = AddressOf(from + 1 + random.Below(sequence.Count - from));

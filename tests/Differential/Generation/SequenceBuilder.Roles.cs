@@ -16,6 +16,9 @@ internal sealed unsafe partial class SequenceBuilder
         Role.Enter => ChooseEnter(),
         Role.Leave => Claim(Rbp) && Add(Pointer(PinKind.Frame, Rbp, 8)),
         Role.Return => sequence.Pins[^1].Kind == PinKind.Stack && Prepare(new Pin { Kind = PinKind.MemoryValue, Value = (ulong)sequence.Count, Variant = true }),
+        Role.FarReturn => sequence.Pins[^1].Kind == PinKind.Stack && Prepare(FarFrame(entry.OpCode.OperandSize / 8)),
+        Role.FarBranch => Prepare(FarFrame(4)),
+        Role.SelectorTest => ChooseSelector(),
         Role.IndirectJump or Role.IndirectCall => ChooseTarget(),
         Role.Divide => PresetPair(PinKind.DivideAccumulator),
         Role.CompareExchange or Role.CompareExchangeWide => ChooseComparand(),
@@ -27,6 +30,29 @@ internal sealed unsafe partial class SequenceBuilder
         Role.Interrupt => instruction.Immediate8 != 0x80,
         _ => true,
     };
+
+    /// <summary>Target, then the size of a stack slot; <see cref="Pin.Variant"/> on the stack, <see cref="Pin.Aligned"/> with flags and stack (IRET).</summary>
+    Pin FarFrame(int bytes)
+    {
+        tracks.Branched = true;
+        return new()
+        {
+            Kind = PinKind.FarFrame, Value = (ulong)sequence.Count, Bytes = bytes, Variant = entry.Role == Role.FarReturn,
+            Aligned = entry.Mnemonic is Mnemonic.Iretd or Mnemonic.Iretq,
+        };
+    }
+
+    bool ChooseSelector()
+    {
+        var source = instruction.OpCount - 1;
+        if (instruction.GetOpKind(source) == OpKind.Memory)
+        {
+            return Prepare(new Pin { Kind = PinKind.Selector, Register = -1 });
+        }
+
+        var register = Forms.General(instruction.GetOpRegister(source));
+        return Claim(register) && Add(new Pin { Kind = PinKind.Selector, Register = register });
+    }
 
     bool Add(Pin pin)
     {

@@ -87,6 +87,8 @@ internal sealed unsafe partial class StateBuilder
             case PinKind.Stack or PinKind.Frame: ApplyStack(in pin); break;
             case PinKind.RegisterValue: state->Gpr[pin.Register] = pin.Value; break;
             case PinKind.MemoryValue: Put(pin.Variant ? stackPlace : operandPlace, pin.Value, 8); break;
+            case PinKind.FarFrame: ApplyFarFrame(in pin); break;
+            case PinKind.Selector: ApplySelector(in pin); break;
             case PinKind.DivideAccumulator: ApplyDividend(in pin); break;
             case PinKind.Accumulator: state->Gpr[0] = pin.Index >= 0 ? state->Gpr[pin.Index] : Get(operandPlace); break;
             case PinKind.AccumulatorPair: ApplyPair(in pin); break;
