@@ -12,7 +12,8 @@ internal static class Subjects
     public static ICaseRunner Create(string name) => name switch
     {
         
-        "host" or "" => new NativeRunner(),
+        "" or "interpreter" => new Vmm.Differential.Emulated.InterpreterRunner(),
+        "host" => new NativeRunner(),
         _ => throw new ArgumentException($"--subject {name}: unknown"),
     };
 }
