@@ -11,20 +11,24 @@ internal sealed unsafe class InterpreterRunner : ICaseRunner, IExitHandler
 {
     const long InstructionLimit = 10_000;
 
+    /// <summary>Reported when a case neither ends nor reaches an exception handler.</summary>
+    const ulong Lost = 0xDEAD;
+
     readonly GuestMemory memory = new(GuestLayout.RamBytes);
     readonly Vcpu vcpu;
     readonly CpuState* state;
     readonly CaseBatch outcome = new();
     readonly byte* pages;
+    readonly ulong root;
     bool stopped;
 
     public InterpreterRunner()
     {
-        var root = GuestImage.Write(memory);
+        root = GuestImage.Write(memory);
         vcpu = new Vcpu(0, new CpuModel(), memory, new Vmm.Cpu.Interpreter.CodeCache(memory), new VirtualClock());
         state = vcpu.State;
         pages = memory.Pointer(GuestLayout.SandboxPages);
-        EnterLongMode(root);
+        EnterLongMode();
     }
 
     public string Name => "interpreter";
@@ -35,7 +39,7 @@ internal sealed unsafe class InterpreterRunner : ICaseRunner, IExitHandler
 
     Span<byte> Pages => new(pages, 4 * Sandbox.PageBytes);
 
-    void EnterLongMode(ulong root)
+    void EnterLongMode()
     {
         state->Cr3 = root;
         state->Cr4 = Cr.Cr4PAE | Cr.Cr4OSFXSR | Cr.Cr4OSXMMEXCPT;
@@ -96,8 +100,10 @@ internal sealed unsafe class InterpreterRunner : ICaseRunner, IExitHandler
         to->Error = to->Cr2 = 0;
         if (!stopped)
         {
-            to->Trap = 0xDEAD;
+            to->Trap = Lost;
             to->Rip = state->Rip;
+            vcpu.Reset();
+            EnterLongMode();
         }
         else if (state->Cpl == 0)
         {
