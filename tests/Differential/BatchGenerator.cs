@@ -13,14 +13,18 @@ internal sealed unsafe class BatchGenerator
     readonly SequenceBuilder sequences;
     readonly StateBuilder states;
 
-    public BatchGenerator(ulong seed)
+    public BatchGenerator(ulong seed, bool pure = false)
     {
         Seed = seed;
-        sequences = new SequenceBuilder(random);
+        Pure = pure;
+        sequences = new SequenceBuilder(random, pure);
         states = new StateBuilder(random, new ValuePool(seed));
     }
 
     public ulong Seed { get; }
+
+    /// <summary>True when sequences do not mix groups.</summary>
+    public bool Pure { get; }
 
     /// <summary>Fills <paramref name="batch"/> with up to <paramref name="cases"/> cases.</summary>
     public void Fill(CaseBatch batch, EncodingGroup group, int number, int cases)

@@ -14,11 +14,11 @@ internal sealed unsafe class DifferentialRun : IDisposable
     readonly CaseBatch batch = new();
     readonly Shrinker shrinker;
 
-    public DifferentialRun(ICaseRunner oracle, ICaseRunner subject, ulong seed)
+    public DifferentialRun(ICaseRunner oracle, ICaseRunner subject, ulong seed, bool pure = false)
     {
         this.oracle = oracle;
         this.subject = subject;
-        generator = new BatchGenerator(seed);
+        generator = new BatchGenerator(seed, pure);
         shrinker = new Shrinker(oracle, subject);
     }
 
@@ -101,7 +101,7 @@ internal sealed unsafe class DifferentialRun : IDisposable
         }
     }
 
-    string Reproducer(EncodingGroup group, int number, int at) => $"--group {group} --seed {generator.Seed} --batch {number} --case {at}";
+    string Reproducer(EncodingGroup group, int number, int at) => $"--group {group} --seed {generator.Seed} --batch {number} --case {at}{(generator.Pure ? " --pure" : "")}";
 
     Finding Describe(EncodingGroup group, int number, int at)
     {

@@ -16,6 +16,9 @@ internal sealed record Options
 
     public bool EveryCode { get; init; }
 
+    /// <summary>Sequences are made of one group's instructions only.</summary>
+    public bool Pure { get; init; }
+
     public string Subject { get; init; } = "";
 
     public EncodingGroup[] Groups { get; init; } = Enum.GetValues<EncodingGroup>();
@@ -28,6 +31,12 @@ internal sealed record Options
             if (args[i] == "--codes")
             {
                 options = options with { EveryCode = true };
+                continue;
+            }
+
+            if (args[i] == "--pure")
+            {
+                options = options with { Pure = true };
                 continue;
             }
 

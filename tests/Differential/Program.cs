@@ -22,11 +22,11 @@ internal static class Program
         var options = Options.Parse(args);
         using var oracle = new NativeRunner();
         using var subject = Subjects.Create(options.Subject);
-        using var run = new DifferentialRun(oracle, subject, options.Seed);
+        using var run = new DifferentialRun(oracle, subject, options.Seed, options.Pure);
         if (options.Batch >= 0)
         {
             run.Run(options.Groups[0], Sandbox.Slots, options.Batch);
-            Console.WriteLine(string.Join('\n', run.Totals.Findings.Where(f => options.Case < 0 || f.Reproducer.EndsWith($" {options.Case}", StringComparison.Ordinal))));
+            Console.WriteLine(string.Join('\n', run.Totals.Findings.Where(f => options.Case < 0 || f.Reproducer.Contains($"--case {options.Case} ", StringComparison.Ordinal) || f.Reproducer.EndsWith($" {options.Case}", StringComparison.Ordinal))));
             return run.Totals.TotalMismatches == 0 ? 0 : 1;
         }
 

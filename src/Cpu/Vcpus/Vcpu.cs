@@ -254,7 +254,8 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
         {
             if (block == null)
             {
-                if (s->Stop != StopReason.None)
+                // A block that breaks off gives its unused budget back, so the budget alone does not show the request.
+                if (s->Stop != StopReason.None || stopRequested)
                 {
                     return;
                 }

@@ -14,6 +14,7 @@ internal sealed unsafe partial class SequenceBuilder
     const int StackRegister = 4;
 
     readonly Prng random;
+    readonly bool pure;
     readonly Encoder encoder;
     readonly Writer writer = new();
     readonly InstructionInfoFactory information = new();
@@ -24,8 +25,9 @@ internal sealed unsafe partial class SequenceBuilder
     Tracks tracks;
     int branchTarget;
 
-    public SequenceBuilder(Prng random)
+    public SequenceBuilder(Prng random, bool pure)
     {
+        this.pure = pure;
         this.random = random;
         encoder = Encoder.Create(64, writer);
     }
@@ -55,7 +57,7 @@ internal sealed unsafe partial class SequenceBuilder
         var pool = CodeCatalog.Of(group);
         for (var tries = 0; target.Count < wanted && tries < 12 && !target.Entries[target.Count - 1].EndsSequence; tries++)
         {
-            var others = random.Percent(75) ? pool : CodeCatalog.Of((EncodingGroup)random.Below((int)EncodingGroup.Privileged));
+            var others = pure || random.Percent(75) ? pool : CodeCatalog.Of((EncodingGroup)random.Below((int)EncodingGroup.Privileged));
             TryAppend(others[random.Below(others.Length)], 2);
         }
 

@@ -62,7 +62,7 @@ internal static class RunReport
         to.WriteLine("\nforms with mismatches");
         foreach (var entry in bad)
         {
-            to.WriteLine($"{entry,-40}{totals.Mismatches[entry.Ordinal],9} of {totals.Cases[entry.Ordinal]}");
+            to.WriteLine($"{entry,-40}{entry.Group,-15}{totals.Mismatches[entry.Ordinal],9} of {totals.Cases[entry.Ordinal]}");
         }
 
         foreach (var finding in totals.Findings)
