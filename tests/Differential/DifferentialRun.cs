@@ -8,6 +8,9 @@ namespace Vmm.Differential;
 /// <summary>Runs the same batches on an oracle and a subject and collects where they differ.</summary>
 internal sealed unsafe class DifferentialRun : IDisposable
 {
+    /// <summary>Shrinking takes time; a form that fails always is clear after that many.</summary>
+    const int ShrunkForEachForm = 200;
+
     readonly ICaseRunner oracle;
     readonly ICaseRunner subject;
     readonly BatchGenerator generator;
@@ -50,7 +53,7 @@ internal sealed unsafe class DifferentialRun : IDisposable
         for (var i = 0; i < batch.Count; i++)
         {
             var sequence = batch.SequenceOf(i);
-            if (StateComparer.Compare(oracle.Results + i, subject.Results + i, sequence, sequence.FlagsMask, batch.PlaceOf[i]) != Parts.None)
+            if (StateComparer.Compare(oracle.Results + i, subject.Results + i, sequence, Mask(sequence, i), batch.PlaceOf[i]) != Parts.None)
             {
                 (different ??= []).Add(i);
             }
@@ -65,6 +68,12 @@ internal sealed unsafe class DifferentialRun : IDisposable
         {
             Totals.Add(new Finding(group, batch.SequenceOf(0).Entries[0], Reproducer(group, number, -1), "whole batch", " memory outside of the windows"));
         }
+    }
+
+    ulong Mask(Sequence sequence, int at)
+    {
+        var result = oracle.Results + at;
+        return result->Trap == CaseState.NoTrap ? sequence.FlagsMask : sequence.DefinedAt(result->Rip);
     }
 
     /// <summary>Some case stored bytes that are not compared, so the pages may differ.</summary>
@@ -107,13 +116,13 @@ internal sealed unsafe class DifferentialRun : IDisposable
     {
         var sequence = batch.SequenceOf(at);
         var reproducer = Reproducer(group, number, at);
-        var small = Totals.TotalMismatches < 20_000 ? shrinker.Shrink(batch, at) : null;
+        var small = Totals.Mismatches[sequence.Entries[0].Ordinal] < ShrunkForEachForm ? shrinker.Shrink(batch, at) : null;
         if (small != null)
         {
             return new Finding(group, small.Entry, reproducer, small.Code, small.Differences);
         }
 
-        var differences = Explanation.Of(batch.States + at, oracle.Results + at, subject.Results + at, sequence.FlagsMask);
+        var differences = Explanation.Of(batch.States + at, oracle.Results + at, subject.Results + at, Mask(sequence, at));
         return new Finding(group, sequence.Entries[0], reproducer, CodeText.Of(sequence, 0, sequence.Count, batch.Code + batch.SlotOf[at] * Sandbox.SlotBytes), differences);
     }
 

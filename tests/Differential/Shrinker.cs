@@ -72,7 +72,7 @@ internal sealed unsafe class Shrinker : IDisposable
     Shrunk? RunAlone(CaseBatch batch, int at, int index)
     {
         var sequence = batch.SequenceOf(at);
-        var mask = sequence.FlagsMask | UndefinedBy(sequence, 0, sequence.Count) & ~UndefinedBy(sequence, index, index + 1);
+        var mask = SequenceBuilder.AllFlags & ~IcedFlags.ToEflags(sequence.Instructions[index].RflagsUndefined);
         oracle.Run(small);
         subject.Run(small);
         var parts = StateComparer.Compare(oracle.Results, subject.Results, sequence, mask, batch.PlaceOf[at]);
@@ -83,17 +83,6 @@ internal sealed unsafe class Shrinker : IDisposable
 
         var code = CodeText.Of(sequence, index, index + 1, batch.Code + batch.SlotOf[at] * Sandbox.SlotBytes);
         return new Shrunk(sequence.Entries[index], code, Explanation.Of(small.States, oracle.Results, subject.Results, mask));
-    }
-
-    static ulong UndefinedBy(Sequence sequence, int first, int end)
-    {
-        var flags = 0ul;
-        for (var i = first; i < end; i++)
-        {
-            flags |= IcedFlags.ToEflags(sequence.Instructions[i].RflagsUndefined);
-        }
-
-        return flags;
     }
 
     /// <summary>A batch of one case in the same slot, with only instructions <paramref name="first"/> to <paramref name="end"/> - 1 left.</summary>

@@ -517,6 +517,12 @@ internal static unsafe class Binder
         op->SegmentBase = CpuState.ZeroOffset;
         var wide = (mode & Vcpu.Mode64) != 0;
         var segment = instruction.MemorySegment is >= Register.ES and <= Register.GS ? instruction.MemorySegment - Register.ES : Seg.DS;
+        if (wide && segment < Seg.FS)
+        {
+            // Overrides other than FS and GS are ignored: the base register alone tells #SS from #GP.
+            segment = instruction.MemoryBase is Register.RSP or Register.RBP or Register.ESP or Register.EBP ? Seg.SS : Seg.DS;
+        }
+
         op->Segment = (byte)segment;
         op->Disp = (long)instruction.MemoryDisplacement64;
         op->AddressSize = wide ? (byte)4 : (byte)2;
@@ -1087,12 +1093,19 @@ internal static unsafe class Binder
         return true;
     }
 
+    /// <summary>Segment of a source operand without a base register: only FS and GS overrides count in 64-bit mode.</summary>
+    static byte SourceSegment(ref Instruction instruction)
+    {
+        var prefix = instruction.SegmentPrefix;
+        return (byte)(prefix == Register.None || (instruction.CodeSize == CodeSize.Code64 && prefix < Register.FS) ? Seg.DS : prefix - Register.ES);
+    }
+
     static bool String<TForm>(Op* op, ref Instruction instruction, int size, Register pointer)
         where TForm : struct, IRegisterForm
     {
         op->Size = (byte)size;
         op->AddressSize = (byte)(pointer.GetSize() / 2);
-        op->Segment = (byte)(instruction.SegmentPrefix != Register.None ? instruction.SegmentPrefix - Register.ES : Seg.DS);
+        op->Segment = SourceSegment(ref instruction);
         op->Aux = instruction.HasRepnePrefix ? RepeatNotEqual : instruction.HasRepPrefix ? Repeat : NoRepeat;
         op->Handler = BySize<TForm>(size);
         return false;
@@ -1469,7 +1482,7 @@ internal static unsafe class Binder
                 return Cold<Decimal>(op, p);
             case Mnemonic.Xlatb:
                 op->AddressSize = instruction.MemoryBase switch { Register.BX => 1, Register.EBX => 2, _ => 4 };
-                op->Segment = (byte)(instruction.SegmentPrefix != Register.None ? instruction.SegmentPrefix - Register.ES : Seg.DS);
+                op->Segment = SourceSegment(ref instruction);
                 return Cold<Xlat>(op, p);
             case Mnemonic.Lahf or Mnemonic.Sahf or Mnemonic.Clc or Mnemonic.Stc or Mnemonic.Cmc or Mnemonic.Cld or Mnemonic.Std:
                 return Cold<FlagOp>(op, p);

@@ -72,16 +72,42 @@ internal static unsafe partial class Handlers
         return TLink.Go(s, op);
     }
 
+    /// <summary>A 64-bit branch to a non-canonical address faults at the branch, before it changes anything (SDM 2A, CALL, JMP, RET).</summary>
+    [MethodImpl(Inline)]
+    static bool IsTarget<T>(ulong target)
+        where T : unmanaged => sizeof(T) < 8 || (ulong)((long)target >> 47) + 1 <= 1;
+
+    static Block* BadTarget(CpuState* s, Op* op)
+    {
+        Vcpus.Vcpu.Of(s).Fail(op, Vcpus.Vector.GP, 0);
+        return null;
+    }
+
+    /// <summary>A fault of the push comes before that of the target.</summary>
+    static Block* BadCallTarget<T, TStack>(CpuState* s, Op* op)
+        where T : unmanaged
+        where TStack : struct, IStack =>
+        Vcpus.Vcpu.Of(s).TryProbeWrite(op, TStack.At(s, -sizeof(T), sizeof(T), true), sizeof(T)) ? BadTarget(s, op) : FailedOnStack(s);
+
     [MethodImpl(Hot)]
     public static Block* JmpReg<T>(CpuState* s, Op* op)
-        where T : unmanaged => Indirect(s, Get<T>(s, op->A));
+        where T : unmanaged
+    {
+        var target = Get<T>(s, op->A);
+        return IsTarget<T>(target) ? Indirect(s, target) : BadTarget(s, op);
+    }
 
     [MethodImpl(Hot)]
     public static Block* JmpMem<T, TAddress>(CpuState* s, Op* op)
         where T : unmanaged
         where TAddress : struct, IAddress
     {
-        return Mem.TryLoad<T>(s, op, TAddress.At(s, op, sizeof(T), false), out var target) ? Indirect(s, target) : null;
+        if (!Mem.TryLoad<T>(s, op, TAddress.At(s, op, sizeof(T), false), out var target))
+        {
+            return null;
+        }
+
+        return IsTarget<T>(target) ? Indirect(s, target) : BadTarget(s, op);
     }
 
     [MethodImpl(Hot)]
@@ -107,6 +133,11 @@ internal static unsafe partial class Handlers
         where TStack : struct, IStack
     {
         var target = Get<T>(s, op->A);
+        if (!IsTarget<T>(target))
+        {
+            return BadCallTarget<T, TStack>(s, op);
+        }
+
         if (!Mem.TryStore<T>(s, op, TStack.At(s, -sizeof(T), sizeof(T), true), s->Rip + op->NextOffset))
         {
             return null;
@@ -122,10 +153,19 @@ internal static unsafe partial class Handlers
         where TAddress : struct, IAddress
         where TStack : struct, IStack
     {
-        if (!Mem.TryLoad<T>(s, op, TAddress.At(s, op, sizeof(T), false), out var target)
-            || !Mem.TryStore<T>(s, op, TStack.At(s, -sizeof(T), sizeof(T), true), s->Rip + op->NextOffset))
+        if (!Mem.TryLoad<T>(s, op, TAddress.At(s, op, sizeof(T), false), out var target))
         {
             return null;
+        }
+
+        if (!IsTarget<T>(target))
+        {
+            return BadCallTarget<T, TStack>(s, op);
+        }
+
+        if (!Mem.TryStore<T>(s, op, TStack.At(s, -sizeof(T), sizeof(T), true), s->Rip + op->NextOffset))
+        {
+            return FailedOnStack(s);
         }
 
         TStack.Move(s, -sizeof(T));
@@ -141,6 +181,11 @@ internal static unsafe partial class Handlers
         if (!Mem.TryLoad<T>(s, op, TStack.At(s, 0, sizeof(T), false), out var target))
         {
             return null;
+        }
+
+        if (!IsTarget<T>(target))
+        {
+            return BadTarget(s, op);
         }
 
         TStack.Move(s, sizeof(T) + op->Imm);

@@ -180,16 +180,31 @@ internal static unsafe partial class Handlers
         return Next(s, op);
     }
 
+    /// <summary>The stack access of an instruction that also has a memory operand failed: what would be #GP is #SS.</summary>
+    static Block* FailedOnStack(CpuState* s)
+    {
+        if (s->Stop == StopReason.Exception && s->ExceptionVector == Vcpus.Vector.GP)
+        {
+            s->ExceptionVector = Vcpus.Vector.SS;
+        }
+
+        return null;
+    }
+
     [MethodImpl(Hot)]
     public static Block* PushMem<T, TAddress, TStack>(CpuState* s, Op* op)
         where T : unmanaged
         where TAddress : struct, IAddress
         where TStack : struct, IStack
     {
-        if (!Mem.TryLoad<T>(s, op, TAddress.At(s, op, sizeof(T), false), out var value)
-            || !Mem.TryStore<T>(s, op, TStack.At(s, -sizeof(T), sizeof(T), true), value))
+        if (!Mem.TryLoad<T>(s, op, TAddress.At(s, op, sizeof(T), false), out var value))
         {
             return null;
+        }
+
+        if (!Mem.TryStore<T>(s, op, TStack.At(s, -sizeof(T), sizeof(T), true), value))
+        {
+            return FailedOnStack(s);
         }
 
         TStack.Move(s, -sizeof(T));
@@ -220,7 +235,7 @@ internal static unsafe partial class Handlers
     {
         if (!Mem.TryLoad<T>(s, op, TStack.At(s, 0, sizeof(T), false), out var value))
         {
-            return null;
+            return FailedOnStack(s);
         }
 
         var sp = s->Gpr[4];

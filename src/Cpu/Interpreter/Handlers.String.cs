@@ -293,15 +293,21 @@ internal static unsafe partial class Handlers
     {
         var repeat = op->Aux != NoRepeat;
         var left = repeat ? s->Gpr[1] & CounterMask(op) : 1;
+        var cpu = Vcpu.Of(s);
+        // The right to use the port is checked even when the count is zero.
+        if (!cpu.TryPortAccess(op, (ushort)s->Gpr[2], sizeof(T)))
+        {
+            return null;
+        }
+
         if (left == 0)
         {
             return Next(s, op);
         }
 
-        var cpu = Vcpu.Of(s);
         var target = StringAt(s, op, 7, Seg.ES, sizeof(T), true);
         // The destination is checked before the port is read: a fault must not lose data.
-        if (!cpu.TryPortAccess(op, (ushort)s->Gpr[2], sizeof(T)) || !cpu.TryProbeWrite(op, target, sizeof(T)))
+        if (!cpu.TryProbeWrite(op, target, sizeof(T)))
         {
             return null;
         }
@@ -322,14 +328,18 @@ internal static unsafe partial class Handlers
     {
         var repeat = op->Aux != NoRepeat;
         var left = repeat ? s->Gpr[1] & CounterMask(op) : 1;
+        var cpu = Vcpu.Of(s);
+        if (!cpu.TryPortAccess(op, (ushort)s->Gpr[2], sizeof(T)))
+        {
+            return null;
+        }
+
         if (left == 0)
         {
             return Next(s, op);
         }
 
-        var cpu = Vcpu.Of(s);
-        if (!cpu.TryPortAccess(op, (ushort)s->Gpr[2], sizeof(T))
-            || !Mem.TryLoad<T>(s, op, StringAt(s, op, 6, op->Segment, sizeof(T), false), out var value))
+        if (!Mem.TryLoad<T>(s, op, StringAt(s, op, 6, op->Segment, sizeof(T), false), out var value))
         {
             return null;
         }

@@ -921,37 +921,30 @@ internal readonly unsafe struct Enter : ICold
         var size = op->Size;
         var level = instruction.Immediate8_2nd & 31;
         var allocate = instruction.Immediate16;
-        var frame = stackalloc ulong[33];
-        var words = 0;
-        frame[words++] = s->Gpr[5];
+        var framePointer = s->Gpr[4] - (ulong)size;
+        if (!TryPush(cpu, s, op, 1, s->Gpr[5]))
+        {
+            return false;
+        }
+
+        // Each outer frame pointer is read after the ones before it were pushed: the frames may overlap the stack.
         for (var i = 1; i < level; i++)
         {
             var offset = s->Gpr[5] - (ulong)(i * size);
             var va = cpu.Is64 ? offset : Vcpu.CheckedLinear(s, Seg.SS, s->Ss.DB ? (uint)offset : (ushort)offset, size, false);
-            if (!Operands.TryLoad(s, op, va, size, out frame[words++]))
+            if (!Operands.TryLoad(s, op, va, size, out var outer) || !TryPush(cpu, s, op, i + 1, outer))
             {
                 return false;
             }
         }
 
-        var framePointer = s->Gpr[4] - (ulong)size;
-        if (level > 0)
+        if (level > 0 && !TryPush(cpu, s, op, level + 1, framePointer))
         {
-            frame[words++] = framePointer;
-        }
-
-        for (var i = 0; i < words; i++)
-        {
-            var delta = -(long)((i + 1) * size);
-            var va = cpu.Is64 ? Stack64.At(s, delta, size, true) : StackLegacy.At(s, delta, size, true);
-            if (!Operands.TryStore(s, op, va, size, frame[i]))
-            {
-                return false;
-            }
+            return false;
         }
 
         // The final stack top must be writable too (SDM 2A, ENTER).
-        var total = -(long)(words * size) - allocate;
+        var total = -(long)((level + 1) * size) - allocate;
         var top = cpu.Is64 ? Stack64.At(s, total, size, true) : StackLegacy.At(s, total, size, true);
         if (!cpu.TryProbeWrite(op, top, size))
         {
@@ -961,6 +954,14 @@ internal readonly unsafe struct Enter : ICold
         PushSegment.Move(cpu, s, total);
         Operands.SetRegister(s, 40, size == 2 ? 2 : cpu.Is64 ? 8 : 4, framePointer);
         return true;
+    }
+
+    /// <summary>Stores word number <paramref name="position"/> below the stack top; the stack pointer moves at the end only.</summary>
+    static bool TryPush(Vcpu cpu, CpuState* s, Op* op, int position, ulong value)
+    {
+        var delta = -(long)(position * op->Size);
+        var va = cpu.Is64 ? Stack64.At(s, delta, op->Size, true) : StackLegacy.At(s, delta, op->Size, true);
+        return Operands.TryStore(s, op, va, op->Size, value);
     }
 }
 

@@ -229,6 +229,7 @@ public sealed unsafe partial class Vcpu
             Buffer.MemoryCopy(frame, s->Scratch, 16, 2 * size);
             if (!TryStoreBytes(null, bottom, 2 * size))
             {
+                s->ExceptionVector = s->ExceptionVector == Vector.GP ? Vector.SS : s->ExceptionVector;
                 return false;
             }
 

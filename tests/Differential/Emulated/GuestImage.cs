@@ -54,6 +54,8 @@ internal static class GuestImage
         Put(GuestLayout.TaskState, 0x0000_8B00_0000_0067 | (taskBase & 0xFF_FFFF) << 16 | (taskBase >> 24 & 0xFF) << 56);
         Put(GuestLayout.TaskState + 8, taskBase >> 32);
         memory.TryWrite(new Gpa(GuestLayout.Tss + 4), GuestLayout.Kernel + GuestLayout.StackTop);
+        // An I/O map base beyond the limit refuses every port.
+        memory.TryWrite(new Gpa(GuestLayout.Tss + 102), (ushort)0x68);
         for (var vector = 0; vector < 256; vector++)
         {
             var target = GuestLayout.Kernel + GuestLayout.Handlers + (ulong)(vector * GuestLayout.HandlerBytes);

@@ -50,7 +50,7 @@ internal sealed unsafe class InterpreterRunner : ICaseRunner, IExitHandler
         state->IdtBase = GuestLayout.Kernel + GuestLayout.Idt;
         state->IdtLimit = 0xFFF;
         state->Tr = new() { Base = GuestLayout.Kernel + GuestLayout.Tss, Limit = 0x67, Access = 0x8B, Selector = GuestLayout.TaskState };
-        state->Ds = state->Es = new() { Access = 0x1_0000 };
+        state->Ldtr = state->Ds = state->Es = new() { Access = 0x1_0000 };
         state->Fs = new() { Base = Sandbox.FsBase, Access = 0x1_0000 };
         state->Gs = new() { Base = Sandbox.GsBase, Access = 0x1_0000 };
         EnterUserMode();

@@ -22,8 +22,11 @@ internal sealed class Sequence
     /// <summary>Address of the first instruction.</summary>
     public ulong Rip { get; set; }
 
+    /// <summary>Flags with a defined value after the first n instructions.</summary>
+    public ulong[] DefinedAfter { get; } = new ulong[Longest + 1];
+
     /// <summary>Flags with a defined value at the end.</summary>
-    public ulong FlagsMask { get; set; }
+    public ulong FlagsMask => DefinedAfter[Count];
 
     public List<Pin> Pins { get; } = [];
 
@@ -41,10 +44,37 @@ internal sealed class Sequence
         Count = 0;
         Group = group;
         Rip = Sandbox.CodeBase + (ulong)(slot * Sandbox.SlotBytes);
-        FlagsMask = 0;
         Pins.Clear();
         UsesX87 = UsesVectors = UsesFloats = false;
         Starts[0] = 0;
+    }
+
+    /// <summary>Number of the instruction at an address, or -1.</summary>
+    public int IndexAt(ulong address)
+    {
+        for (var i = 0; i < Count; i++)
+        {
+            if (Rip + (ulong)Starts[i] == address)
+            {
+                return i;
+            }
+        }
+
+        return -1;
+    }
+
+    /// <summary>Flags with a defined value when an exception ends the case at an address.</summary>
+    public ulong DefinedAt(ulong address)
+    {
+        var mask = FlagsMask;
+        var index = IndexAt(address);
+        var (first, end) = index < 0 ? (0, Count) : (index, index + 1);
+        for (var i = first; i < end; i++)
+        {
+            mask = index < 0 ? mask & DefinedAfter[i] : DefinedAfter[i] & ~IcedFlags.ToEflags(Instructions[i].RflagsUndefined);
+        }
+
+        return mask;
     }
 
     /// <summary>Disassembly on one line.</summary>

@@ -35,6 +35,12 @@ internal sealed unsafe partial class SequenceBuilder
     Pin FarFrame(int bytes)
     {
         tracks.Branched = true;
+        if (instruction.OpCount != 0 && instruction.Op0Kind == OpKind.Immediate16)
+        {
+            // With a bad selector AMD reads an outer stack pointer behind the parameters before it refuses.
+            instruction.Immediate16 &= 0x3F;
+        }
+
         return new()
         {
             Kind = PinKind.FarFrame, Value = (ulong)sequence.Count, Bytes = bytes, Variant = entry.Role == Role.FarReturn,

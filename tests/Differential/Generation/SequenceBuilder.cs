@@ -10,7 +10,7 @@ namespace Vmm.Differential.Generation;
 internal sealed unsafe partial class SequenceBuilder
 {
     /// <summary>All flags of user mode but RF.</summary>
-    const ulong AllFlags = 0x0024_7FD7;
+    public const ulong AllFlags = 0x0024_7FD7;
     const int StackRegister = 4;
 
     readonly Prng random;
@@ -47,6 +47,7 @@ internal sealed unsafe partial class SequenceBuilder
         sequence = target;
         target.Clear(group, slot);
         tracks = default;
+        target.DefinedAfter[0] = AllFlags;
         branches = 0;
         var wanted = random.Below(10) switch { < 6 => 1, < 8 => 2, 8 => 3, _ => 4 };
         if (!TryAppend(first, 12))
@@ -61,7 +62,6 @@ internal sealed unsafe partial class SequenceBuilder
             TryAppend(others[random.Below(others.Length)], 2);
         }
 
-        target.FlagsMask = AllFlags & ~tracks.Undefined;
         Finish(code + slot * Sandbox.SlotBytes);
         return true;
     }
@@ -114,6 +114,7 @@ internal sealed unsafe partial class SequenceBuilder
         }
 
         sequence.Starts[++sequence.Count] = at + (int)length;
+        sequence.DefinedAfter[sequence.Count] = AllFlags & ~tracks.Undefined;
         NoteState(candidate.Group);
         return true;
     }
