@@ -1269,7 +1269,9 @@ internal static unsafe class Binder
                 return false;
             case Mnemonic.Loop or Mnemonic.Loope or Mnemonic.Loopne or Mnemonic.Jcxz or Mnemonic.Jecxz or Mnemonic.Jrcxz:
                 return LoopOp(op, ref instruction, physical);
-            case Mnemonic.Nop or Mnemonic.Endbr64 or Mnemonic.Endbr32 or Mnemonic.Prefetchnta or Mnemonic.Prefetcht0 or Mnemonic.Prefetcht1
+            // CLDEMOTE and PREFETCHITx are reserved NOPs on processors without them.
+            case Mnemonic.Cldemote or Mnemonic.Prefetchit0 or Mnemonic.Prefetchit1 or Mnemonic.Nop or Mnemonic.Endbr64 or Mnemonic.Endbr32
+                or Mnemonic.Prefetchnta or Mnemonic.Prefetcht0 or Mnemonic.Prefetcht1
                 or Mnemonic.Prefetcht2 or Mnemonic.Prefetch or Mnemonic.Prefetchw or Mnemonic.Prefetchwt1 or Mnemonic.Lfence or Mnemonic.Mfence
                 or Mnemonic.Sfence or Mnemonic.Reservednop or Mnemonic.Fnop when instruction.Mnemonic != Mnemonic.Fnop:
                 op->Handler = Pointer(&Nop);

@@ -103,7 +103,7 @@ public sealed unsafe partial class Vcpu
             var second = s->ExceptionVector;
             var secondError = s->ExceptionError;
             s->Stop = StopReason.None;
-            if (vector == Vector.DF || round >= 3)
+            if ((vector == Vector.DF && kind == KindFault) || round >= 3)
             {
                 Shutdown($"triple fault: {VectorName(second)} (error 0x{secondError:x}) while delivering a double fault at rip 0x{s->Rip:x}");
                 return;

@@ -26,6 +26,7 @@ internal static class Exclusions
         Code.Mov_Sreg_rm16 or Code.Mov_Sreg_r32m16 or Code.Mov_Sreg_r64m16 => "segment load",
         Code.Popw_FS or Code.Popw_GS or Code.Popq_FS or Code.Popq_GS => "segment load",
         Code.Movsxd_r16_rm16 => "AMD reads 4 bytes, Intel 2",
+        Code.Int1 => "a virtual host reports the address before the instruction",
         Code.Bswap_r16 => "result undefined",
         Code.Reservednop_rm16_r16_0F0D or Code.Reservednop_rm32_r32_0F0D or Code.Reservednop_rm64_r64_0F0D => "PREFETCHW on the host",
         _ => null,
