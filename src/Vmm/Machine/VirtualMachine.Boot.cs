@@ -18,6 +18,17 @@ public sealed partial class VirtualMachine
         Enter(plan.Entry);
     }
 
+    /// <summary>Moves all processors' time forward, after a restart from an earlier image.</summary>
+    public void ContinueAt(ulong now)
+    {
+        machineTime = now;
+        Clock.SwitchTo(now);
+        foreach (var cpu in vcpus)
+        {
+            cpu.LocalTime = now;
+        }
+    }
+
     unsafe void Enter(CpuEntryState entry)
     {
         var s = vcpus[0].State;

@@ -1,0 +1,102 @@
+using System.CommandLine;
+using Vmm.Firmware.Boot;
+using Vmm.Machine;
+using Vmm.Platform.Memory;
+
+namespace Vmm.Cli;
+
+/// <summary><c>vmm run</c>: its options and their defaults.</summary>
+internal static class RunCommand
+{
+    /// <summary>Builds the command.</summary>
+    public static Command Create()
+    {
+        var kernel = new Option<string?>("--kernel", "-kernel") { Description = "bzImage, vmlinux, PVH or multiboot ELF, or flat image; without it the built-in guest runs" };
+        var initrd = new Option<string[]>("--initrd", "--initramfs", "-initrd") { Description = "initial RAM disk; may be given several times" };
+        var append = new Option<string?>("--append", "--cmdline", "-append") { Description = "kernel command line" };
+        var smp = new Option<string>("--smp", "--cpus", "-smp") { Description = "vCPUs, 1 to 8", DefaultValueFactory = _ => "1" };
+        var memory = new Option<string>("--memory", "-m") { Description = "RAM: 512M, size=2G", DefaultValueFactory = _ => "512M" };
+        var timeout = new Option<string?>("--timeout") { Description = "host time limit: 60s, 500ms" };
+        var virtualTimeout = new Option<string?>("--virtual-timeout") { Description = "virtual time limit" };
+        var exitOn = new Option<string>("--exit-on") { Description = "what ends the run: pass,panic,reset,poweroff", DefaultValueFactory = _ => "pass,panic,reset,poweroff" };
+        var marker = new Option<string?>("--pass-marker") { Description = "console text that means success" };
+        var serial = new Option<string>("--serial", "-serial") { Description = "COM1: stdio, none, file:PATH, unix:PATH", DefaultValueFactory = _ => "stdio" };
+        var script = new Option<string?>("--script") { Description = "console conversation: lines 'expect TEXT' and 'send TEXT'" };
+        var json = new Option<string?>("--json") { Description = "write the report as JSON" };
+        var seed = new Option<string>("--seed") { Description = "seed of everything drawn at random", DefaultValueFactory = _ => "1" };
+        var protocol = new Option<string>("--protocol") { Description = "auto, linux, linux64, linux32, pvh, multiboot, flat", DefaultValueFactory = _ => "auto" };
+        var flat = new Option<string?>("--flat") { Description = "flat image: address=0x100000,mode=16|32|64,entry=0" };
+        var quantum = new Option<string>("--quantum") { Description = "virtual cycles of a vCPU's turn", DefaultValueFactory = _ => "20000" };
+        var cpi = new Option<string>("--cpi") { Description = "virtual cycles per instruction", DefaultValueFactory = _ => "1" };
+        var rtc = new Option<string?>("--rtc") { Description = "clock at power-on: base=UNIXSECONDS" };
+        var save = new Option<string?>("--save") { Description = "snapshot: path=FILE,at=VIRTUALTIME" };
+        var restore = new Option<string?>("--restore") { Description = "start from a snapshot file" };
+        var qemuExit = new Option<bool>("--qemu-exit") { Description = "exit code of a debug-exit write as QEMU gives it" };
+        var quiet = new Option<bool>("--quiet", "-q") { Description = "no report on standard error" };
+        var command = new Command("run", "Boot a guest and run it to its end")
+        {
+            kernel, initrd, append, smp, memory, timeout, virtualTimeout, exitOn, marker, serial, script, json, seed, protocol, flat, quantum, cpi, rtc, save,
+            restore, qemuExit, quiet,
+        };
+        command.SetAction(result =>
+        {
+            var savePairs = result.GetValue(save) is { } text ? OptionText.Pairs("--save", text, "path", "at") : null;
+            var options = new RunOptions
+            {
+                Machine = new MachineConfig
+                {
+                    Vcpus = (int)OptionText.Integer("--smp", OptionText.Pairs("--smp", result.GetValue(smp)!, "cpus")["cpus"], 1, 8),
+                    MemoryBytes = OptionText.Size("--memory", OptionText.Pairs("--memory", result.GetValue(memory)!, "size")["size"]),
+                    Quantum = (ulong)OptionText.Integer("--quantum", result.GetValue(quantum)!, 100, 100_000_000),
+                    CyclesPerInstruction = (ulong)OptionText.Integer("--cpi", result.GetValue(cpi)!, 1, 1000),
+                    Seed = (ulong)OptionText.Integer("--seed", result.GetValue(seed)!, 0, long.MaxValue),
+                    StartTime = result.GetValue(rtc) is { } b
+                        ? OptionText.Integer("--rtc", OptionText.Pairs("--rtc", b, "base")["base"], 0, 4_102_444_800)
+                        : new MachineConfig().StartTime,
+                },
+                Kernel = result.GetValue(kernel),
+                Initrd = result.GetValue(initrd) ?? [],
+                Append = result.GetValue(append) ?? (result.GetValue(kernel) != null ? "console=ttyS0 cryptomgr.notests" : ""),
+                Protocol = RunOptions.ParseProtocol(result.GetValue(protocol)!),
+                Flat = result.GetValue(flat) is { } f ? Flat(f) : null,
+                Timeout = result.GetValue(timeout) is { } t ? OptionText.Duration("--timeout", t) : null,
+                VirtualTimeout = result.GetValue(virtualTimeout) is { } v ? OptionText.Duration("--virtual-timeout", v) : null,
+                ExitOn = RunOptions.ParseExitOn(result.GetValue(exitOn)!),
+                PassMarker = result.GetValue(marker),
+                Serial = result.GetValue(serial)!,
+                Script = result.GetValue(script),
+                Json = result.GetValue(json),
+                Save = savePairs?["path"],
+                SaveAt = savePairs == null ? null
+                    : savePairs.TryGetValue("at", out var at) ? OptionText.Duration("--save", at) : throw new UsageException("--save: 'at' is needed"),
+                Restore = result.GetValue(restore),
+                QemuExit = result.GetValue(qemuExit),
+                Quiet = result.GetValue(quiet),
+            };
+            using var session = new RunSession(options);
+            return session.Run();
+        });
+        return command;
+    }
+
+    static FlatStart Flat(string text)
+    {
+        var pairs = OptionText.Pairs("--flat", text, "address", "mode", "entry");
+        var mode = pairs.GetValueOrDefault("mode", "16") switch
+        {
+            "16" => CpuMode.Real16,
+            "32" => CpuMode.Protected32,
+            "64" => CpuMode.Long64,
+            var other => throw new UsageException($"--flat: mode '{other}' is not 16, 32 or 64"),
+        };
+        return new(new Gpa(Address(pairs["address"])), mode, Address(pairs.GetValueOrDefault("entry", "0")));
+    }
+
+    static ulong Address(string text)
+    {
+        var hex = text.StartsWith("0x", StringComparison.OrdinalIgnoreCase);
+        return ulong.TryParse(hex ? text[2..] : text, hex ? System.Globalization.NumberStyles.AllowHexSpecifier : System.Globalization.NumberStyles.None, null, out var value)
+            ? value
+            : throw new UsageException($"--flat: '{text}' is not an address");
+    }
+}

@@ -1,0 +1,99 @@
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+using Vmm.Cpu.State;
+using Vmm.Cpu.Vcpus;
+using Vmm.Machine;
+
+namespace Vmm.Cli;
+
+/// <summary>What a run did, as text for people and as JSON for programs.</summary>
+internal sealed class RunReport(VirtualMachine machine, RunOutcome outcome, int exitCode, TimeSpan host)
+{
+    static readonly JsonSerializerOptions Indented = new() { WriteIndented = true, PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
+
+    readonly string hash = machine.StateHash();
+
+    double VirtualSeconds => machine.Now / (double)machine.Clock.Hertz;
+
+    double Mips => machine.Instructions / Math.Max(host.TotalSeconds, 1e-9) / 1e6;
+
+    IEnumerable<(string Name, ulong Reads, ulong Writes)> Devices => machine.Bus.Pio.Regions.Concat(machine.Bus.Mmio.Regions)
+        .GroupBy(r => r.Name)
+        .Select(g => (g.Key, (ulong)g.Sum(r => (long)r.Reads), (ulong)g.Sum(r => (long)r.Writes)))
+        .Where(d => d.Item2 + d.Item3 != 0)
+        .OrderByDescending(d => d.Item2 + d.Item3);
+
+    IEnumerable<(string Reason, ulong Count)> Exits
+    {
+        get
+        {
+            for (var i = 0; i < machine.ExitCounts.Length; i++)
+            {
+                if (machine.ExitCounts[i] != 0)
+                {
+                    yield return (((ExitReason)i).ToString(), machine.ExitCounts[i]);
+                }
+            }
+        }
+    }
+
+    /// <summary>The text form.</summary>
+    public string Text(bool registers)
+    {
+        var text = new StringBuilder();
+        text.AppendLine(CultureInfo.InvariantCulture, $"vmm: {outcome.Detail}; exit code {exitCode}");
+        text.AppendLine(CultureInfo.InvariantCulture, $"  instructions  {machine.Instructions:N0} on {machine.Vcpus.Count} vCPU");
+        text.AppendLine(CultureInfo.InvariantCulture, $"  virtual time  {VirtualSeconds:F6} s ({machine.Now:N0} cycles)");
+        text.AppendLine(CultureInfo.InvariantCulture, $"  host time     {host.TotalSeconds:F2} s, {Mips:F0} MIPS");
+        text.AppendLine($"  exits         {string.Join(", ", Exits.Select(e => string.Create(CultureInfo.InvariantCulture, $"{e.Reason} {e.Count:N0}")))}");
+        text.AppendLine($"  accesses      {string.Join(", ", Devices.Take(12).Select(d => string.Create(CultureInfo.InvariantCulture, $"{d.Name} {d.Reads:N0}r/{d.Writes:N0}w")))}");
+        text.AppendLine($"  state hash    {hash}");
+        if (registers)
+        {
+            foreach (var cpu in machine.Vcpus)
+            {
+                text.Append(Registers(cpu));
+            }
+        }
+
+        return text.ToString();
+    }
+
+    /// <summary>Registers of one vCPU.</summary>
+    public static unsafe string Registers(Vcpu cpu)
+    {
+        var s = cpu.State;
+        var text = new StringBuilder();
+        text.AppendLine(CultureInfo.InvariantCulture, $"  vCPU {cpu.Index} {cpu.Activity}, {cpu.Instructions:N0} instructions{(cpu.ShutdownCause is { } cause ? $": {cause}" : "")}");
+        string[] names = ["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"];
+        for (var i = 0; i < 16; i++)
+        {
+            text.Append(CultureInfo.InvariantCulture, $"{(i % 4 == 0 ? "    " : " ")}{names[i],-3}={s->Gpr[i]:x16}{(i % 4 == 3 ? "\n" : "")}");
+        }
+
+        text.AppendLine(CultureInfo.InvariantCulture, $"    rip={s->Rip:x16} rfl={Flags.Read(s):x16} cr0={s->Cr0:x8} cr2={s->Cr2:x16}");
+        text.AppendLine(CultureInfo.InvariantCulture, $"    cr3={s->Cr3:x16} cr4={s->Cr4:x8} efer={s->Efer:x} cs={s->Cs.Selector:x4} ss={s->Ss.Selector:x4} cpl={s->Cpl}");
+        return text.ToString();
+    }
+
+    /// <summary>The JSON form.</summary>
+    public string Json() => JsonSerializer.Serialize(
+        new
+        {
+            cause = outcome.Cause.ToString(),
+            outcome.Detail,
+            exitCode,
+            instructions = machine.Instructions,
+            virtualCycles = machine.Now,
+            virtualSeconds = VirtualSeconds,
+            hostSeconds = host.TotalSeconds,
+            mips = Mips,
+            stateHash = hash,
+            exits = Exits.ToDictionary(e => e.Reason, e => e.Count),
+            devices = Devices.ToDictionary(d => d.Name, d => new { d.Reads, d.Writes }),
+            decodedBlocks = machine.Code.Decoded,
+            vcpus = machine.Vcpus.Select(c => new { c.Index, activity = c.Activity.ToString(), c.Instructions, localCycles = c.LocalTime }),
+        },
+        Indented);
+}
