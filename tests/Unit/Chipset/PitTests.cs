@@ -250,6 +250,20 @@ public class PitTests
         Assert.InRange(irq.Rises - rises, 1, 2);
     }
 
+    [Fact]
+    public void A_processor_whose_time_is_behind_makes_no_edge()
+    {
+        Program(0, 2, 10);
+        clock.Pass(25 * Tick);
+        pit.SystemControlPortB.Write8(0, 0);
+        var rises = irq.Rises;
+        clock.SwitchTo(20 * Tick);
+        pit.SystemControlPortB.Write8(0, 0);
+        clock.SwitchTo(25 * Tick);
+        pit.SystemControlPortB.Write8(0, 0);
+        Assert.Equal(rises, irq.Rises);
+    }
+
     [Theory]
     [InlineData(2)]
     [InlineData(3)]
@@ -300,6 +314,7 @@ public class PitTests
             {
                 var log = "";
                 bench.clock.SwitchTo(42 * Tick);
+                bench.pit.Ports.Write8(3, 0x00);
                 bench.pit.Ports.Write8(0, 0);
                 var rises = bench.irq.Rises;
                 for (var i = 0; i < 10; i++)

@@ -102,6 +102,17 @@ public class PowerTests
     }
 
     [Fact]
+    public void A_processor_whose_time_is_behind_sees_no_second_carry()
+    {
+        clock.SwitchTo((1ul << 31) * Tick);
+        pm.Ports.Write16(0, 1);
+        clock.SwitchTo(((1ul << 31) - 5) * Tick);
+        Assert.Equal(0, pm.Ports.Read16(0));
+        clock.SwitchTo((1ul << 31) * Tick);
+        Assert.Equal(0, pm.Ports.Read16(0));
+    }
+
+    [Fact]
     public void Ports_without_a_register_read_zero()
     {
         pm.Ports.Write32(0x30, 0xFFFF_FFFF);

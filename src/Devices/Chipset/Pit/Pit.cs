@@ -48,7 +48,8 @@ public sealed class Pit : IBytePorts, ITimerTarget, ISnapshotPart
     /// <inheritdoc/>
     public ushort SectionVersion => 1;
 
-    ulong Now => clock.FromCycles(clock.Now, Hertz);
+    /// <summary>Input clocks; never goes back when a processor whose own time is behind accesses the ports.</summary>
+    ulong Now => Math.Max(driven, clock.FromCycles(clock.Now, Hertz));
 
     /// <summary>Power-up state: no counter runs.</summary>
     public void Reset()

@@ -156,7 +156,7 @@ public sealed class AcpiPm : IBytePorts, ITimerTarget, ISnapshotPart
     void NoteCarry()
     {
         var carries = timer.Carries;
-        if (carries != carriesSeen)
+        if (carries > carriesSeen)
         {
             carriesSeen = carries;
             status |= TimerStatus;
