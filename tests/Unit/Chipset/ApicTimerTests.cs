@@ -72,6 +72,12 @@ public class ApicTimerTests
         Assert.Equal(3u, bench.Apic.Read32(0x390));
         bench.Clock.Pass(3 * Tick);
         Assert.True(Took(bench));
+
+        // One event per period would take hours here.
+        bench.Clock.Charge(1ul << 52);
+        bench.Clock.RunDue();
+        Assert.True(Took(bench));
+        Assert.True(bench.Clock.NextDue - bench.Clock.Now <= 4 * Tick);
     }
 
     [Theory]

@@ -94,6 +94,22 @@ public class PicTests
     }
 
     [Fact]
+    public void A_second_request_of_a_slave_with_automatic_EOI_makes_a_new_edge_on_the_master()
+    {
+        foreach (var (port, value) in new[] { (0, 0x11), (1, 0x38), (1, 2), (1, 3) })
+        {
+            pic.SlavePorts.Write8((ulong)port, (byte)value);
+        }
+
+        pic.SetInput(8, true);
+        pic.SetInput(12, true);
+        Assert.Equal(0x38, pic.Acknowledge());
+        Assert.Equal(0x04, Irr());
+        pic.MasterPorts.Write8(0, 0x20);
+        Assert.Equal(0x3C, pic.Acknowledge());
+    }
+
+    [Fact]
     public void A_spurious_slave_interrupt_sets_only_the_master_in_service()
     {
         pic.SetInput(9, true);
