@@ -108,9 +108,8 @@ internal static unsafe class SseAccess
         return IsMisaligned(s, va) ? cpu.Fail(op, Vector.GP, 0) : cpu.TryStoreBytes(op, va, 16);
     }
 
-    /// <summary>Addresses that fail for another reason (limit, canonical form: perhaps #SS) are left to the load or store.</summary>
-    static bool IsMisaligned(CpuState* s, ulong va) =>
-        (va & 15) != 0 && (va & ~0xFFul) != Vcpu.Poison && ((s->Efer & Cr.EferLMA) == 0 || Vcpu.IsCanonical(va));
+    /// <summary>A segment violation comes first; misalignment comes before canonical form (measured: #GP, not #SS).</summary>
+    static bool IsMisaligned(CpuState* s, ulong va) => (va & 15) != 0 && (va & ~0xFFul) != Vcpu.Poison;
 }
 
 /// <summary>Where a vector operation's second operand comes from when it is in memory.</summary>
