@@ -45,8 +45,10 @@ internal sealed unsafe class DifferentialRun : IDisposable
 
     void RunBatch(EncodingGroup group, int number)
     {
-        oracle.Run(batch);
+        // The helper has a core of its own while the subject runs.
+        oracle.Start(batch);
         subject.Run(batch);
+        oracle.Finish();
         Count(group);
         var strayed = !oracle.SandboxPages.SequenceEqual(subject.SandboxPages);
         List<int>? different = null;

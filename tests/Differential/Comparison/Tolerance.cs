@@ -7,7 +7,7 @@ namespace Vmm.Differential.Comparison;
 internal static unsafe class Tolerance
 {
     const int StackAt = 32, VectorsAt = 160;
-    const ulong PageFault = 14;
+    const ulong PageFault = 14, GeneralProtection = 13;
     const ushort ConditionsAndInexact = 0x4720;
 
     public static Parts Forgive(Parts parts, CaseState* expected, CaseState* got, Sequence sequence)
@@ -31,12 +31,20 @@ internal static unsafe class Tolerance
         }
     }
 
-    /// <summary>Which word of a far pointer or return frame is read first is open.</summary>
+    /// <summary>
+    /// Which word of a far pointer or return frame is read first is open. AMD's RETF n also reads an outer stack pointer before it
+    /// refuses a bad selector.
+    /// </summary>
     static bool IsSameFarFault(CaseState* expected, CaseState* got, Sequence sequence)
     {
         var at = sequence.IndexAt(expected->Rip);
-        return at >= 0 && sequence.Entries[at].Role is Role.FarReturn or Role.FarBranch
-            && expected->Trap == PageFault && got->Trap == PageFault && expected->Error == got->Error && expected->Rip == got->Rip;
+        if (at < 0 || sequence.Entries[at].Role is not (Role.FarReturn or Role.FarBranch) || expected->Trap != PageFault || expected->Rip != got->Rip)
+        {
+            return false;
+        }
+
+        var reads = got->Trap == PageFault && expected->Error == got->Error;
+        return reads || (got->Trap == GeneralProtection && sequence.Entries[at].Role == Role.FarReturn && sequence.Entries[at].Operands.Length == 1);
     }
 
     /// <summary>Relative error of two such results: at most twice 1.5 * 2^-12.</summary>

@@ -22,8 +22,13 @@ internal sealed unsafe class InterpreterRunner : ICaseRunner, IExitHandler
     readonly ulong root;
     bool stopped;
 
-    public InterpreterRunner()
+    readonly bool cold;
+    CaseBatch running = null!;
+
+    /// <param name="cold">Decoded code is thrown away before each case.</param>
+    public InterpreterRunner(bool cold = false)
     {
+        this.cold = cold;
         root = GuestImage.Write(memory);
         vcpu = new Vcpu(0, new CpuModel(), memory, new Vmm.Cpu.Interpreter.CodeCache(memory), new VirtualClock());
         state = vcpu.State;
@@ -66,12 +71,20 @@ internal sealed unsafe class InterpreterRunner : ICaseRunner, IExitHandler
         vcpu.UpdateMode();
     }
 
-    public void Run(CaseBatch batch)
+    public void Start(CaseBatch batch) => running = batch;
+
+    public void Finish()
     {
+        var batch = running;
         SandboxContents.Fill(Pages);
         memory.TryWrite(new Gpa(GuestLayout.Code), new ReadOnlySpan<byte>(batch.Code, batch.SlotCount * Sandbox.SlotBytes));
         for (var i = 0; i < batch.Count; i++)
         {
+            if (cold)
+            {
+                memory.NoteWrite(new Gpa(GuestLayout.Code + (ulong)(batch.SlotOf[i] * Sandbox.SlotBytes)), Sandbox.SlotBytes);
+            }
+
             RunCase(batch.States + i, Results + i);
         }
     }

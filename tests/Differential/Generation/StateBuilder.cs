@@ -36,7 +36,7 @@ internal sealed unsafe partial class StateBuilder
         sandbox = random.Percent(50) ? Sandbox.Low : Sandbox.High;
         state->Rip = of.Rip;
         state->Trap = CaseState.NoTrap;
-        state->Edges = 0;
+        state->Edges = state->Error = state->Cr2 = state->Signal = state->SignalAddress = 0;
         for (var i = 0; i < 16; i++)
         {
             state->Gpr[i] = pool.Integer(random);

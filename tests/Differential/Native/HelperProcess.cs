@@ -52,14 +52,16 @@ internal sealed class HelperProcess : IDisposable
         }
     }
 
-    /// <summary>Has the batch in the shared file run.</summary>
-    /// <exception cref="InvalidOperationException">The helper died or hangs.</exception>
-    public void RunBatch()
+    /// <summary>Lets the helper begin with the batch in the shared file.</summary>
+    public void Start()
     {
         commands.Write(one, 0, 1);
         commands.Flush();
-        AwaitAnswer();
     }
+
+    /// <summary>Waits until the batch has run.</summary>
+    /// <exception cref="InvalidOperationException">The helper died or hangs.</exception>
+    public void Finish() => AwaitAnswer();
 
     void AwaitAnswer()
     {

@@ -14,6 +14,7 @@ internal sealed unsafe class NativeRunner : ICaseRunner
     readonly MemoryMappedViewAccessor view;
     readonly byte* shared;
     HelperProcess helper;
+    CaseBatch? running;
 
     public NativeRunner()
     {
@@ -33,15 +34,22 @@ internal sealed unsafe class NativeRunner : ICaseRunner
 
     Span<byte> Pages => new(shared + SharedLayout.PagesAt, 4 * Sandbox.PageBytes);
 
-    public void Run(CaseBatch batch)
+    public void Start(CaseBatch batch)
     {
         SandboxContents.Fill(Pages);
         Copy(batch.Code, SharedLayout.CodeAt, (long)batch.SlotCount * Sandbox.SlotBytes);
         Copy((byte*)batch.States, SharedLayout.StatesAt, (long)batch.Count * CaseState.Bytes);
         *(int*)(shared + SharedLayout.CountAt) = batch.Count;
+        running = batch;
+        helper.Start();
+    }
+
+    public void Finish()
+    {
+        var batch = running!;
         try
         {
-            helper.RunBatch();
+            helper.Finish();
         }
         catch (InvalidOperationException e)
         {

@@ -12,9 +12,18 @@ internal sealed unsafe class FaultyRunner(ICaseRunner inner, Code guilty) : ICas
 
     public ReadOnlySpan<byte> SandboxPages => inner.SandboxPages;
 
-    public void Run(CaseBatch batch)
+    CaseBatch running = null!;
+
+    public void Start(CaseBatch batch)
     {
-        inner.Run(batch);
+        running = batch;
+        inner.Start(batch);
+    }
+
+    public void Finish()
+    {
+        inner.Finish();
+        var batch = running;
         for (var i = 0; i < batch.Count; i++)
         {
             var slot = batch.Code + batch.SlotOf[i] * Sandbox.SlotBytes;
