@@ -55,7 +55,7 @@ public sealed class CpuModel
             2 => new(0x00FF_FF01, 0, 0, 0),
             4 => Cache(subleaf, count),
             6 => new(1 << 2, 0, 0, 0),
-            7 when subleaf == 0 => new(0, 1 << 1 | 1 << 7 | 1 << 9 | 1 << 20, 0, 1 << 4 | 1 << 14 | 1 << 29),
+            7 when subleaf == 0 => new(0, 1 << 1 | 1 << 7 | 1 << 9 | 1 << 20, 1 << 2, 1 << 4 | 1 << 14 | 1 << 29),
             0xB => Topology(subleaf, count, index),
             0x15 => new(2, (uint)(TscHertz * 2 / CrystalHertz), CrystalHertz, 0),
             0x16 => new((uint)(TscHertz / 1_000_000), (uint)(TscHertz / 1_000_000), 100, 0),

@@ -384,6 +384,11 @@ public sealed unsafe partial class Vcpu
         var leaf = (uint)s->Gpr[0];
         var subleaf = (uint)s->Gpr[1];
         var result = model.Query(leaf, subleaf, Index);
+        if (leaf == 1 && Apic is { IsEnabled: false })
+        {
+            result = result with { Edx = result.Edx & ~(1u << 9) };
+        }
+
         s->Gpr[0] = result.Eax;
         s->Gpr[3] = result.Ebx;
         s->Gpr[1] = result.Ecx;

@@ -52,6 +52,9 @@ public interface ILocalApic
     /// <summary>Guest TSC minus virtual time, in cycles: the core sets it when TSC or TSC_ADJUST is written, and TSC deadlines follow.</summary>
     ulong TscOffset { get => 0; set { } }
 
+    /// <summary>The APIC is enabled in IA32_APIC_BASE: CPUID.1:EDX[9] shows it (SDM 3A §11.4.3).</summary>
+    bool IsEnabled { get; }
+
     /// <summary>Reads an APIC MSR (0x1B, 0x6E0, 0x800-0x8FF). False raises #GP(0) in the guest.</summary>
     bool TryReadMsr(uint msr, out ulong value);
 

@@ -95,6 +95,9 @@ public sealed partial class LocalApic : ILocalApic, IBusTarget, ITimerTarget, IS
         }
     }
 
+    /// <inheritdoc/>
+    public bool IsEnabled => Mode != ApicMode.Disabled;
+
     /// <summary>Power-up state (SDM 3A §11.4.7.1): xAPIC mode, software-disabled, every local interrupt masked.</summary>
     public void Reset()
     {
