@@ -94,6 +94,7 @@ internal sealed class RunSession(RunOptions options) : IDisposable
             CommandLine = options.Append,
             Modules = modules,
             Flat = options.Flat,
+            Acpi = machine.BuildAcpi(),
         });
     }
 

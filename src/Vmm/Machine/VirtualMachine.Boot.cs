@@ -1,5 +1,6 @@
 using Vmm.Chipset;
 using Vmm.Cpu.State;
+using Vmm.Firmware.Acpi;
 using Vmm.Firmware.Boot;
 
 namespace Vmm.Machine;
@@ -7,6 +8,15 @@ namespace Vmm.Machine;
 /// <content>Starting an image the way firmware would.</content>
 public sealed partial class VirtualMachine
 {
+    /// <summary>The machine's ACPI tables.</summary>
+    public AcpiTables BuildAcpi() => AcpiBuilder.Build(
+        new()
+        {
+            ApicIds = [.. Enumerable.Range(0, vcpus.Length).Select(i => (uint)i)],
+            PciRoutes = [.. PciInterruptRouter.Routes.Select(r => new AcpiPciRoute(r.Device, r.Pin, r.Gsi))],
+        },
+        Config.MemoryBytes);
+
     /// <summary>Powers on, assigns PCI resources, writes the image and puts the boot processor at its entry.</summary>
     public void Boot(BootPlan plan)
     {
