@@ -44,6 +44,9 @@ internal static unsafe partial class SseBinder
                 return Two<SseBlendVariable<int>>(op, ref instruction, mode);
             case Mnemonic.Blendvpd:
                 return Two<SseBlendVariable<long>>(op, ref instruction, mode);
+            case Mnemonic.Insertps:
+                op->Imm = instruction.Immediate8 & (IsMemory(ref instruction, 1) ? 0x3F : 0xFF);
+                return Two<SseInsertSingle, SsePart<uint>>(op, ref instruction, mode);
             default:
                 return TryBindPermutation(op, ref instruction, mode);
         }

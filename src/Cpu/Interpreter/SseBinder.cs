@@ -84,7 +84,40 @@ internal static unsafe partial class SseBinder
         return instruction.Encoding == EncodingKind.Legacy
             && (TryBindMove(op, ref instruction, mode)
                 || TryBindOperation(op, ref instruction, mode)
-                || TryBindShuffle(op, ref instruction, mode));
+                || TryBindShuffle(op, ref instruction, mode)
+                || TryBindCold(op, ref instruction, p)
+                || MmxBinder.TryBind(op, ref instruction, p));
+    }
+
+    static bool TryBindCold(Op* op, ref Instruction instruction, Instruction* p)
+    {
+        switch (instruction.Mnemonic)
+        {
+            case Mnemonic.Ptest:
+                Binder.Cold<SseTest>(op, p);
+                return true;
+            case Mnemonic.Pcmpestri or Mnemonic.Pcmpestri64 or Mnemonic.Pcmpestrm or Mnemonic.Pcmpestrm64 or Mnemonic.Pcmpistri or Mnemonic.Pcmpistrm:
+                Binder.Cold<SseStringCompare>(op, p);
+                return true;
+            case Mnemonic.Maskmovdqu:
+                BindMaskedStore(op, ref instruction);
+                Binder.Cold<SseMaskedStore>(op, p);
+                return true;
+            default:
+                return false;
+        }
+    }
+
+    /// <summary>The implied operand of MASKMOVDQU and MASKMOVQ: [rDI] in DS or the prefix's segment.</summary>
+    internal static void BindMaskedStore(Op* op, ref Instruction instruction)
+    {
+        op->Base = (ushort)CpuState.GprOffset(7);
+        op->Index = CpuState.ZeroOffset;
+        op->Segment = (byte)(instruction.MemorySegment - Register.ES);
+        op->SegmentBase = (ushort)(instruction.CodeSize == CodeSize.Code64 && op->Segment < Seg.FS
+            ? CpuState.ZeroOffset
+            : CpuState.SegmentBaseOffset(op->Segment));
+        op->AddressSize = instruction.Op0Kind switch { OpKind.MemorySegDI => 1, OpKind.MemorySegEDI => 2, _ => 4 };
     }
 
     /// <summary>Byte offset of a register operand, XMM or general.</summary>
