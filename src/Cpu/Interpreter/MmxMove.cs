@@ -149,19 +149,15 @@ internal readonly unsafe struct MmxMaskedStore : ICold
 {
     public static bool Run(Vcpu cpu, CpuState* s, Op* op, ref Instruction instruction)
     {
-        if (!Mmx.TryEnter(cpu, s, op)
-            || !MaskedStore.TryStore(
-                cpu,
-                s,
-                op,
-                Vector128.CreateScalar(Mmx.Get(s, ref instruction, 1)).AsByte(),
-                Vector128.CreateScalar(Mmx.Get(s, ref instruction, 2)).AsByte(),
-                8))
+        if (!Mmx.TryEnter(cpu, s, op))
         {
             return false;
         }
 
+        // Processors turn the x87 registers over before this one store is tried: a page fault finds them changed.
         Mmx.Begin(s);
-        return true;
+        var value = Vector128.CreateScalar(Mmx.Get(s, ref instruction, 1)).AsByte();
+        var mask = Vector128.CreateScalar(Mmx.Get(s, ref instruction, 2)).AsByte();
+        return MaskedStore.TryStore(cpu, s, op, value, mask, 8);
     }
 }

@@ -98,18 +98,18 @@ internal static unsafe class SseAccess
     static bool LoadAlignedSlow(CpuState* s, Op* op, ulong va)
     {
         var cpu = Vcpu.Of(s);
-        return IsMisaligned(s, va) ? cpu.Fail(op, Vector.GP, 0) : cpu.TryLoadBytes(op, va, 16);
+        return IsMisaligned(va) ? cpu.Fail(op, Vector.GP, 0) : cpu.TryLoadBytes(op, va, 16);
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     static bool StoreAlignedSlow(CpuState* s, Op* op, ulong va)
     {
         var cpu = Vcpu.Of(s);
-        return IsMisaligned(s, va) ? cpu.Fail(op, Vector.GP, 0) : cpu.TryStoreBytes(op, va, 16);
+        return IsMisaligned(va) ? cpu.Fail(op, Vector.GP, 0) : cpu.TryStoreBytes(op, va, 16);
     }
 
     /// <summary>A segment violation comes first; misalignment comes before canonical form (measured: #GP, not #SS).</summary>
-    static bool IsMisaligned(CpuState* s, ulong va) => (va & 15) != 0 && (va & ~0xFFul) != Vcpu.Poison;
+    static bool IsMisaligned(ulong va) => (va & 15) != 0 && (va & ~0xFFul) != Vcpu.Poison;
 }
 
 /// <summary>Where a vector operation's second operand comes from when it is in memory.</summary>

@@ -82,21 +82,21 @@ internal readonly unsafe struct SseStringCompare : ICold
     };
 }
 
-/// <summary>Stores of chosen bytes (MASKMOVDQU, MASKMOVQ). Only the chosen ones are touched, and none when one of them faults.</summary>
+/// <summary>
+/// Stores of chosen bytes (MASKMOVDQU, MASKMOVQ). The whole operand must be writable, as on hardware, whatever the mask;
+/// the bytes that are not chosen are not touched.
+/// </summary>
 internal static unsafe class MaskedStore
 {
     /// <summary>Stores the bytes of <paramref name="value"/> whose mask has the sign bit set. False: an exception waits.</summary>
     public static bool TryStore(Vcpu cpu, CpuState* s, Op* op, Vector128<byte> value, Vector128<byte> mask, int size)
     {
-        var chosen = mask.ExtractMostSignificantBits() & (1u << size) - 1;
-        for (var i = 0; i < size; i++)
+        if (!cpu.TryProbeWrite(op, Operands.Address(s, op, size, true), size))
         {
-            if ((chosen >> i & 1) != 0 && !cpu.TryProbeWrite(op, Operands.Address(s, op, 1, true, i)))
-            {
-                return false;
-            }
+            return false;
         }
 
+        var chosen = mask.ExtractMostSignificantBits();
         for (var i = 0; i < size; i++)
         {
             if ((chosen >> i & 1) != 0 && !Mem.TryStore<byte>(s, op, Operands.Address(s, op, 1, true, i), value[i]))

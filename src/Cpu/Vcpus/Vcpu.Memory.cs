@@ -68,9 +68,6 @@ public sealed unsafe partial class Vcpu
         return true;
     }
 
-    /// <summary>Checks that a byte can be written and writes nothing. False: an exception waits.</summary>
-    internal bool TryProbeWrite(Op* op, ulong va) => TryCheckLinear(op, va, 1) && TryTranslate(op, va, Access.Write, out _);
-
     internal byte* BeginModify(Op* op, ulong va, int size)
     {
         if (!TryCheckLinear(op, va, size) || !TryTranslateSpan(op, va, size, Access.Write, out var first, out var second, out var firstLength))
