@@ -6,6 +6,8 @@ namespace Vmm.Iommu;
 /// <summary>How a request is to be translated, from the context and PASID caches or the tables (VT-d §3.4, §6.2.2, §6.2.3).</summary>
 sealed class ContextResolver(VtdCore core, TranslationTables tables, MissingInvalidations? detector)
 {
+    static readonly TranslationContext Translated = new() { Kind = StageKind.PassThrough, IsScalable = true };
+
     ContextCacheEntry uncachedContext;
     PasidCacheEntry uncachedPasid;
 
@@ -29,6 +31,12 @@ sealed class ContextResolver(VtdCore core, TranslationTables tables, MissingInva
         if (reason != FaultReason.None)
         {
             return ref uncachedPasid.Decoded;
+        }
+
+        if (IsTranslated(request))
+        {
+            IsPrivileged = false;
+            return ref Translated;
         }
 
         var entry = new ScalableContextEntry(context.Low, context.High);
@@ -61,6 +69,9 @@ sealed class ContextResolver(VtdCore core, TranslationTables tables, MissingInva
     }
 
     static bool IsDeviceTlb(in DmaRequest request) => (request.Access & (DmaAccess.Translation | DmaAccess.Translated)) != 0;
+
+    /// <summary>Translated requests are checked against the context entry alone (VT-d §4.2.3).</summary>
+    static bool IsTranslated(in DmaRequest request) => (request.Access & DmaAccess.Translated) != 0;
 
     FaultReason CheckPasid(ScalableContextEntry entry, in DmaRequest request)
     {
@@ -132,6 +143,12 @@ sealed class ContextResolver(VtdCore core, TranslationTables tables, MissingInva
         if (reason != FaultReason.None)
         {
             return reason;
+        }
+
+        if (IsTranslated(request))
+        {
+            context = Translated;
+            return FaultReason.None;
         }
 
         var id = request.HasPasid ? request.Pasid : entry.RID_PASID;

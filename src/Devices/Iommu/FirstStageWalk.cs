@@ -34,7 +34,7 @@ sealed partial class PageWalker
             }
 
             reason = ReadFirstStage(context, address, level, out var entry);
-            report?.Add(VtdTable.FirstStage, level, address, entry.Raw, 0, reason);
+            report?.Add(VtdTable.FirstStage, level, address, entry.Raw, 0, reason, !nested && HoldsStructure(context.Tag, input, level - 1));
             if (reason != FaultReason.None)
             {
                 return reason;

@@ -72,7 +72,7 @@ sealed partial class PageWalker(GuestMemory memory, VtdCapabilities capabilities
             var shift = 12 + 9 * (level - 1);
             var address = table + (input >> shift & 0x1FF) * 8;
             var reason = ReadSecondStage(context, address, level, out var entry);
-            report?.Add(VtdTable.SecondStage, level, address, entry.Raw, 0, reason);
+            report?.Add(VtdTable.SecondStage, level, address, entry.Raw, 0, reason, HoldsStructure(tag, input, level - 1));
             if (reason != FaultReason.None)
             {
                 return reason;
@@ -142,6 +142,10 @@ sealed partial class PageWalker(GuestMemory memory, VtdCapabilities capabilities
             }
         }
     }
+
+    /// <summary>The caches know the table at a level below, so a live walk skips the entry that points to it.</summary>
+    bool HoldsStructure(ulong tag, ulong input, int level) =>
+        level > 0 && structures.Find(input >> 12 + 9 * level, TagAt(tag, level)) >= 0;
 
     void KeepStructure(ulong tag, ulong input, int level, ulong table, PageRights rights)
     {

@@ -155,6 +155,47 @@ public sealed class InvalidationGranularityTests : IDisposable
     }
 
     [Fact]
+    public void A_range_larger_than_the_sets_drops_its_first_and_last_page_and_not_the_next()
+    {
+        using var small = new VtdBench(new() { IotlbEntries = 64 });
+        var root = small.AttachLegacy(VtdBench.Device, 7);
+        ulong[] inputs = [0x3F_F000, 0x40_0000, 0x5F_F000, 0x60_0000];
+        foreach (var input in inputs)
+        {
+            small.Map(root, input, 0x5000 | 3);
+        }
+
+        small.EnableLegacy();
+        small.EnableQueue();
+        foreach (var input in inputs)
+        {
+            small.Translate(input);
+            small.Map(root, input, 0x6000 | 3);
+        }
+
+        small.Submit(0x32 | 7 << 16, 0x40_0009);
+        Assert.Equal([0x5000ul, 0x6000ul, 0x6000ul, 0x5000ul], inputs.Select(input => small.Translate(input)!.Value));
+    }
+
+    [Fact]
+    public void Pointers_of_five_level_tables_are_dropped_down_from_the_top()
+    {
+        using var wide = new VtdBench(new() { AddressWidth = 57 });
+        var root = wide.AttachLegacy(VtdBench.Device, 7, 3);
+        const ulong Input = 1ul << 48 | 0x1000;
+        wide.Map(root, Input, 0x5000 | 3, 1, 5);
+        wide.EnableLegacy();
+        wide.EnableQueue();
+        wide.Translate(Input);
+        Assert.Equal(4, wide.Unit.Occupancy.Structures);
+        wide.Poke(wide.EntryAddress(root, 5, Input, 5), 0);
+        wide.Submit(0x32 | 7 << 16, Input | 0x40);
+        Assert.Equal(0x5000ul, wide.Translate(Input));
+        wide.Submit(0x32 | 7 << 16, Input);
+        Assert.Null(wide.Translate(Input));
+    }
+
+    [Fact]
     public void Context_entries_are_dropped_by_source_function_mask_domain_or_all()
     {
         var seventh = new Bdf(0, 3, 7);

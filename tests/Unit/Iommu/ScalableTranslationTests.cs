@@ -296,6 +296,12 @@ public sealed class ScalableTranslationTests : IDisposable
         Assert.NotNull(bench.Translate(0x1000, pasid: 1));
         bench.Map(first, 0x1000, 0x5000 | P | RW | US, tableBits: 7);
         Assert.NotNull(bench.Translate(0x1000, DmaAccess.Write, pasid: 1));
+        var (nested, below) = AttachNested(3, 9);
+        bench.Map(nested, 0x1000, 0x5000 | P | US, tableBits: 7);
+        Assert.NotNull(bench.Translate(0x1000, pasid: 3));
+        bench.Map(nested, 0x1000, 0x5000 | P | RW | US, tableBits: 7);
+        Assert.NotNull(bench.Translate(0x1000, DmaAccess.Write, pasid: 3));
+        Assert.Equal(0x83ul, Leaf(below, 0, 3));
         var second = AttachSecondStage(2, 8);
         bench.Map(second, 0x1000, 0x5000 | 1);
         Assert.NotNull(bench.Translate(0x1000, pasid: 2));
