@@ -67,7 +67,7 @@ public sealed class CpuModel
             0x8000_0004 => Brand(32),
             0x8000_0006 => new(0, 0, 256 << 16 | 6 << 12 | 64, 0),
             0x8000_0007 => new(0, 0, 0, 1 << 8),
-            0x8000_0008 => new(48 << 8 | PageWalker.PhysicalBits, 0, 0, 0),
+            0x8000_0008 => new(48 << 8 | PageWalker.PhysicalBits, 1 << 29, 0, 0),
             _ => default,
         };
     }
