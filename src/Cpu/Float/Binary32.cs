@@ -178,7 +178,8 @@ internal static class Binary32
     internal static bool IsSafe(float value)
         => (BitConverter.SingleToUInt32Bits(value) & ~SignBit) - SafeExponent < InfinityBits - SafeExponent;
 
-    private static long ToInteger(uint a, int bits, FloatRounding rounding, ref FloatContext c)
+    /// <summary>To <paramref name="bits"/> bits (32 or 64) with the given rounding.</summary>
+    internal static long ToInteger(uint a, int bits, FloatRounding rounding, ref FloatContext c)
     {
         // |a| < 2^31: truncation cannot leave the range, and an integer needs no rounding at all.
         float value = BitConverter.UInt32BitsToSingle(a);
@@ -194,12 +195,14 @@ internal static class Binary32
         return SoftSse.ToInteger(FloatFormat.Binary32, a, bits, rounding, ref c);
     }
 
+    /// <summary>Zero or normal.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static bool Plain(uint a)
+    internal static bool Plain(uint a)
         => (a & ~SignBit) - LeastExponent < InfinityBits - LeastExponent || (a & ~SignBit) == 0;
 
+    /// <summary>Both zero or normal.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static bool Plain(uint a, uint b) => Plain(a) && Plain(b);
+    internal static bool Plain(uint a, uint b) => Plain(a) && Plain(b);
 
     // A sum of normal numbers that comes out zero is exact.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

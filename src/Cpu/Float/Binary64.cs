@@ -189,7 +189,8 @@ internal static class Binary64
     internal static bool IsSafe(double value)
         => (BitConverter.DoubleToUInt64Bits(value) & ~SignBit) - SafeExponent < InfinityBits - SafeExponent;
 
-    private static long ToInteger(ulong a, int bits, FloatRounding rounding, ref FloatContext c)
+    /// <summary>To <paramref name="bits"/> bits (32 or 64) with the given rounding.</summary>
+    internal static long ToInteger(ulong a, int bits, FloatRounding rounding, ref FloatContext c)
     {
         // |a| < 2^31: truncation cannot leave the range, and an integer needs no rounding at all.
         double value = BitConverter.UInt64BitsToDouble(a);
@@ -205,12 +206,14 @@ internal static class Binary64
         return SoftSse.ToInteger(FloatFormat.Binary64, a, bits, rounding, ref c);
     }
 
+    /// <summary>Zero or normal.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static bool Plain(ulong a)
+    internal static bool Plain(ulong a)
         => (a & ~SignBit) - LeastExponent < InfinityBits - LeastExponent || (a & ~SignBit) == 0;
 
+    /// <summary>Both zero or normal.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static bool Plain(ulong a, ulong b) => Plain(a) && Plain(b);
+    internal static bool Plain(ulong a, ulong b) => Plain(a) && Plain(b);
 
     // A sum of normal numbers that comes out zero is exact.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

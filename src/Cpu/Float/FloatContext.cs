@@ -39,6 +39,9 @@ internal struct FloatContext
         Sticky = (FloatFlags)(mxcsr & 63),
     };
 
+    /// <summary>To nearest, and PE both sticky and masked: host arithmetic shows no difference while operands and results are normal.</summary>
+    public static bool IsPlainMxcsr(uint mxcsr) => (mxcsr & 0x7020) == 0x1020;
+
     /// <summary>Modes of an x87 instruction (FCW, SDM vol. 1 §8.1.5); the reserved precision encoding 01 reads as 64 bits.</summary>
     public static FloatContext FromControlWord(ushort fcw) => new()
     {

@@ -18,6 +18,12 @@ internal readonly struct AddOperation : IFloatOperation
     public static Vector128<double> Host(Vector128<double> a, Vector128<double> b) => a + b;
 
     /// <inheritdoc/>
+    public static float Host(float a, float b) => a + b;
+
+    /// <inheritdoc/>
+    public static double Host(double a, double b) => a + b;
+
+    /// <inheritdoc/>
     public static Vector128<T> ZeroIsExact<T>(Vector128<T> aIsZero, Vector128<T> bIsZero) => Vector128<T>.AllBitsSet;
 }
 
@@ -35,6 +41,12 @@ internal readonly struct SubtractOperation : IFloatOperation
 
     /// <inheritdoc/>
     public static Vector128<double> Host(Vector128<double> a, Vector128<double> b) => a - b;
+
+    /// <inheritdoc/>
+    public static float Host(float a, float b) => a - b;
+
+    /// <inheritdoc/>
+    public static double Host(double a, double b) => a - b;
 
     /// <inheritdoc/>
     public static Vector128<T> ZeroIsExact<T>(Vector128<T> aIsZero, Vector128<T> bIsZero) => Vector128<T>.AllBitsSet;
@@ -56,6 +68,12 @@ internal readonly struct MultiplyOperation : IFloatOperation
     public static Vector128<double> Host(Vector128<double> a, Vector128<double> b) => a * b;
 
     /// <inheritdoc/>
+    public static float Host(float a, float b) => a * b;
+
+    /// <inheritdoc/>
+    public static double Host(double a, double b) => a * b;
+
+    /// <inheritdoc/>
     public static Vector128<T> ZeroIsExact<T>(Vector128<T> aIsZero, Vector128<T> bIsZero) => aIsZero | bIsZero;
 }
 
@@ -73,6 +91,12 @@ internal readonly struct DivideOperation : IFloatOperation
 
     /// <inheritdoc/>
     public static Vector128<double> Host(Vector128<double> a, Vector128<double> b) => a / b;
+
+    /// <inheritdoc/>
+    public static float Host(float a, float b) => a / b;
+
+    /// <inheritdoc/>
+    public static double Host(double a, double b) => a / b;
 
     /// <inheritdoc/>
     public static Vector128<T> ZeroIsExact<T>(Vector128<T> aIsZero, Vector128<T> bIsZero) => Vector128.AndNot(aIsZero, bIsZero);
@@ -94,6 +118,12 @@ internal readonly struct MinOperation : IFloatOperation
     public static Vector128<double> Host(Vector128<double> a, Vector128<double> b) => Vector128.ConditionalSelect(Vector128.LessThan(a, b), a, b);
 
     /// <inheritdoc/>
+    public static float Host(float a, float b) => a < b ? a : b;
+
+    /// <inheritdoc/>
+    public static double Host(double a, double b) => a < b ? a : b;
+
+    /// <inheritdoc/>
     public static Vector128<T> ZeroIsExact<T>(Vector128<T> aIsZero, Vector128<T> bIsZero) => Vector128<T>.AllBitsSet;
 }
 
@@ -113,6 +143,12 @@ internal readonly struct MaxOperation : IFloatOperation
     public static Vector128<double> Host(Vector128<double> a, Vector128<double> b) => Vector128.ConditionalSelect(Vector128.GreaterThan(a, b), a, b);
 
     /// <inheritdoc/>
+    public static float Host(float a, float b) => a > b ? a : b;
+
+    /// <inheritdoc/>
+    public static double Host(double a, double b) => a > b ? a : b;
+
+    /// <inheritdoc/>
     public static Vector128<T> ZeroIsExact<T>(Vector128<T> aIsZero, Vector128<T> bIsZero) => Vector128<T>.AllBitsSet;
 }
 
@@ -130,6 +166,12 @@ internal readonly struct SquareRootOperation : IFloatOperation
 
     /// <inheritdoc/>
     public static Vector128<double> Host(Vector128<double> a, Vector128<double> b) => Vector128.Sqrt(b);
+
+    /// <inheritdoc/>
+    public static float Host(float a, float b) => MathF.Sqrt(b);
+
+    /// <inheritdoc/>
+    public static double Host(double a, double b) => Math.Sqrt(b);
 
     /// <inheritdoc/>
     public static Vector128<T> ZeroIsExact<T>(Vector128<T> aIsZero, Vector128<T> bIsZero) => bIsZero;

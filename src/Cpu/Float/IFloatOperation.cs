@@ -17,6 +17,12 @@ internal interface IFloatOperation
     /// <summary>Host arithmetic on zeros and normal numbers.</summary>
     static abstract Vector128<double> Host(Vector128<double> a, Vector128<double> b);
 
+    /// <summary>Host arithmetic on zeros and normal numbers.</summary>
+    static abstract float Host(float a, float b);
+
+    /// <summary>Host arithmetic on zeros and normal numbers.</summary>
+    static abstract double Host(double a, double b);
+
     /// <summary>Where a zero result is exact and of the right sign, given which operands are zeros.</summary>
     static abstract Vector128<T> ZeroIsExact<T>(Vector128<T> aIsZero, Vector128<T> bIsZero);
 }

@@ -1504,6 +1504,6 @@ internal static unsafe class Binder
             return ends;
         }
 
-        return End<Undefined>(op, p);
+        return !X87Binder.TryBind(op, p) && !SseFloatBinder.TryBind(op, p, mode) && End<Undefined>(op, p);
     }
 }

@@ -98,6 +98,16 @@ internal static unsafe class Mem
         return Vcpu.Of(s).TryStoreBytes(op, va, 16);
     }
 
+    /// <summary>Host address of an operand that is only read: guest memory itself or <see cref="Scratch"/>. Null when it faults.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static byte* Peek(CpuState* s, Op* op, ulong va, int size)
+    {
+        var entry = Entry(s, va);
+        return ((va + (ulong)(size - 1) & PageMask) | s->TlbGen) == entry->ReadTag
+            ? (byte*)((long)va + entry->Addend)
+            : PeekSlow(s, op, va, size);
+    }
+
     /// <summary>
     /// Host address of an operand that is read and then written; null when it faults. When the result is
     /// <see cref="Scratch"/> the handler calls <see cref="CommitModify"/> after changing it.
@@ -118,6 +128,9 @@ internal static unsafe class Mem
     /// <summary>Writes a scratch operand back.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
     public static void CommitModify(CpuState* s, Op* op) => Vcpu.Of(s).CommitModify(op);
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    static byte* PeekSlow(CpuState* s, Op* op, ulong va, int size) => Vcpu.Of(s).TryLoadBytes(op, va, size) ? Scratch(s) : null;
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     static byte* BeginModifySlow(CpuState* s, Op* op, ulong va, int size) => Vcpu.Of(s).BeginModify(op, va, size);

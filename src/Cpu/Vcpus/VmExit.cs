@@ -29,6 +29,9 @@ public enum ExitReason
 
     /// <summary>The processor shut down (triple fault).</summary>
     Shutdown,
+
+    /// <summary>An x87 error with CR0.NE clear: FERR#, routed to IRQ 13. A handler that clears <see cref="VmExit.Data"/> says that IGNNE# is not asserted, and the vCPU waits for an interrupt.</summary>
+    FloatError,
 }
 
 /// <summary>One exit. The handler fills in <see cref="Data"/> for reads.</summary>
