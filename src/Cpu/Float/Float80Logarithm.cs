@@ -90,6 +90,8 @@ internal readonly partial record struct Float80
 
         if (a.Exponent >= 0)
         {
+            // As for all results of this kind, PE does not depend on whether it happens to be exact.
+            c.Raise(FloatFlags.PE);
             return a.Negative && value == One.Negate() ? new(IntegerBit, 0xBFFE) : value;
         }
 

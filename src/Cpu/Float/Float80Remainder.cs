@@ -12,7 +12,7 @@ internal readonly partial record struct Float80
     /// <param name="dividend">a, ST(0).</param>
     /// <param name="divisor">b, ST(1).</param>
     /// <param name="nearest">FPREM1.</param>
-    /// <param name="quotient">Low three bits of the quotient: C0, C3, C1 from the top; 0 while partial.</param>
+    /// <param name="quotient">Low three bits of the quotient: C0, C3, C1 from the top; 0 while partial; -1 when there is none and the codes stay.</param>
     /// <param name="partial">C2.</param>
     /// <param name="c">Flags.</param>
     public static Float80 Remainder(
@@ -20,7 +20,7 @@ internal readonly partial record struct Float80
     {
         Unpacked a = Unpacked.From(dividend);
         Unpacked b = Unpacked.From(divisor);
-        quotient = 0;
+        quotient = -1;
         partial = false;
         if (a.IsNotNumber || b.IsNotNumber)
         {
@@ -37,6 +37,7 @@ internal readonly partial record struct Float80
             return default;
         }
 
+        quotient = 0;
         if (a.IsZero)
         {
             return dividend;

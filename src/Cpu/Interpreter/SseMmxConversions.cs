@@ -22,6 +22,12 @@ internal readonly unsafe struct MmxConversion : ICold
             return false;
         }
 
+        // Touching an MMX register enters MMX mode, even when an unmasked exception follows.
+        if (instruction.Op0Register.IsMM() || (instruction.Op1Kind == OpKind.Register && instruction.Op1Register.IsMM()))
+        {
+            EnterMmx(s);
+        }
+
         return instruction.Mnemonic switch
         {
             Mnemonic.Cvtpi2ps => ToSingle(s, op, ref instruction, source),
@@ -58,7 +64,6 @@ internal readonly unsafe struct MmxConversion : ICold
             return false;
         }
 
-        EnterMmx(s);
         *(ulong*)((byte*)s + CpuState.XmmOffset(instruction.Op0Register - Register.XMM0)) = low | (ulong)high << 32;
         return true;
     }
@@ -67,11 +72,6 @@ internal readonly unsafe struct MmxConversion : ICold
     {
         var low = Binary64.FromInt32(((int*)source)[0]);
         var high = Binary64.FromInt32(((int*)source)[1]);
-        if (instruction.Op1Kind == OpKind.Register)
-        {
-            EnterMmx(s);
-        }
-
         var destination = (ulong*)((byte*)s + CpuState.XmmOffset(instruction.Op0Register - Register.XMM0));
         destination[0] = low;
         destination[1] = high;
@@ -103,7 +103,6 @@ internal readonly unsafe struct MmxConversion : ICold
             return false;
         }
 
-        EnterMmx(s);
         var destination = s->Fpr + 2 * (instruction.Op0Register - Register.MM0);
         destination[0] = low | (ulong)high << 32;
         destination[1] = 0xFFFF;

@@ -66,11 +66,12 @@ internal static unsafe class X87Binder
                 return Bind<X87Load>(op, p);
             case Mnemonic.Fst or Mnemonic.Fist:
                 return Store(op, p, 0, registers.First);
-            case Mnemonic.Fstp or Mnemonic.Fistp or Mnemonic.Fbstp or Mnemonic.Fstpnce:
+            case Mnemonic.Fstp or Mnemonic.Fistp or Mnemonic.Fbstp:
                 return Store(op, p, 1, registers.First);
             case Mnemonic.Fisttp:
-                op->Aux = 1;
-                return Store(op, p, 1, registers.First);
+                return Store(op, p, 1, registers.First, X87Store.Truncate);
+            case Mnemonic.Fstpnce:
+                return Store(op, p, 1, registers.First, X87Store.NoCheck);
             case Mnemonic.Fxch:
                 op->B = registers.Second;
                 return Bind<X87Exchange>(op, p);
@@ -88,15 +89,15 @@ internal static unsafe class X87Binder
             case Mnemonic.Fabs:
                 return Bind<X87Sign>(op, p, 1);
             case Mnemonic.Ffree:
-                return Turn(op, p, true, register, 0);
+                return Free(op, p, register, 0);
             case Mnemonic.Ffreep:
-                return Turn(op, p, true, register, 1);
+                return Free(op, p, register, 1);
             case Mnemonic.Fincstp:
-                return Turn(op, p, false, 0, 1);
+                return Turn(op, p, 1);
             case Mnemonic.Fdecstp:
-                return Turn(op, p, false, 0, -1);
+                return Turn(op, p, -1);
             case Mnemonic.Fnop:
-                return Turn(op, p, false, 0, 0);
+                return Turn(op, p, 0);
             case Mnemonic.Fsqrt:
                 return Bind<X87Unary>(op, p, X87Unary.SquareRoot);
             case Mnemonic.Frndint:
@@ -171,18 +172,24 @@ internal static unsafe class X87Binder
         return Bind<X87Compare>(op, p, kind);
     }
 
-    static bool Store(Op* op, Instruction* p, int pops, ushort destination)
+    static bool Store(Op* op, Instruction* p, int pops, ushort destination, int variant = 0)
     {
         op->A = destination;
         op->Imm = pops;
-        return Bind<X87Store>(op, p, op->Aux);
+        return Bind<X87Store>(op, p, variant);
     }
 
-    static bool Turn(Op* op, Instruction* p, bool frees, ushort register, int by)
+    static bool Free(Op* op, Instruction* p, ushort register, int pops)
     {
         op->A = register;
+        op->Imm = pops;
+        return Bind<X87Free>(op, p);
+    }
+
+    static bool Turn(Op* op, Instruction* p, int by)
+    {
         op->Imm = by;
-        return Bind<X87Turn>(op, p, frees ? 1 : 0);
+        return Bind<X87Turn>(op, p);
     }
 
     static bool Bind<T>(Op* op, Instruction* p, int aux = 0)

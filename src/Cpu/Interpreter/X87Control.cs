@@ -130,7 +130,7 @@ internal readonly unsafe struct X87Restore : ICold
     }
 }
 
-/// <summary>Memory images that may span pages.</summary>
+/// <summary>Memory images that may span pages; like processors, these check the first element and then the last byte.</summary>
 internal static unsafe class X87Image
 {
     const int Chunk = 32;
@@ -139,6 +139,11 @@ internal static unsafe class X87Image
     public static bool TryLoad(Vcpu cpu, CpuState* s, Op* op, byte* image, int size)
     {
         var va = Operands.Address(s, op, size, false);
+        if (!cpu.TryProbeRead(op, va, X87Environment.Width(size)) || !cpu.TryProbeRead(op, At(s, va, size - 1), 1))
+        {
+            return false;
+        }
+
         for (var done = 0; done < size; done += Chunk)
         {
             var part = Math.Min(Chunk, size - done);
@@ -157,7 +162,7 @@ internal static unsafe class X87Image
     public static bool TryStore(Vcpu cpu, CpuState* s, Op* op, byte* image, int size)
     {
         var va = Operands.Address(s, op, size, true);
-        if (!cpu.TryProbeWrite(op, va, size))
+        if (!cpu.TryProbeWrite(op, va, X87Environment.Width(size)) || !cpu.TryProbeWrite(op, At(s, va, size - 1), 1))
         {
             return false;
         }
@@ -177,8 +182,9 @@ internal static unsafe class X87Image
 
     static ulong At(CpuState* s, ulong va, int displacement)
     {
-        var at = va + (ulong)displacement;
-        return (s->Mode & Vcpu.Mode64) != 0 ? at : (uint)at;
+        // A failed segment check stays one.
+        var at = (va & ~0xFFul) == Vcpu.Poison ? va : va + (ulong)displacement;
+        return (va & ~0xFFul) == Vcpu.Poison || (s->Mode & Vcpu.Mode64) != 0 ? at : (uint)at;
     }
 }
 
@@ -190,6 +196,9 @@ internal static unsafe class X87Environment
 
     /// <summary>Bytes of the environment.</summary>
     public static int Bytes(bool wide) => wide ? 28 : 14;
+
+    /// <summary>Bytes of an element, from the size of an image.</summary>
+    public static int Width(int size) => size is 28 or 108 ? 4 : 2;
 
     /// <summary>Writes the environment.</summary>
     public static void Store(CpuState* s, byte* image, bool wide)

@@ -16,10 +16,9 @@ internal readonly unsafe struct FxSave : ICold
         }
 
         var image = stackalloc byte[FxImage.Bytes];
-        // The last 96 bytes belong to software: they are read and written back only in our buffer, never stored.
         new Span<byte>(image, FxImage.Bytes).Clear();
         FxImage.Store(s, image, instruction.Mnemonic == Mnemonic.Fxsave64);
-        return cpu.TryProbeWrite(op, va, FxImage.Written) && TryStore(cpu, s, op, va, image);
+        return cpu.TryProbeWrite(op, FxImage.Last(va), 1) && cpu.TryProbeWrite(op, va, 16) && TryStore(cpu, s, op, va, image);
     }
 
     static bool TryStore(Vcpu cpu, CpuState* s, Op* op, ulong va, byte* image)
@@ -49,6 +48,11 @@ internal readonly unsafe struct FxRestore : ICold
         }
 
         var image = stackalloc byte[FxImage.Bytes];
+        if (!cpu.TryProbeRead(op, FxImage.Last(va), 1) || !cpu.TryProbeRead(op, va, 16))
+        {
+            return false;
+        }
+
         for (var at = 0; at < FxImage.Written; at += 16)
         {
             if (!cpu.TryLoadBytes(op, va + (ulong)at, 16))
@@ -72,7 +76,7 @@ internal readonly unsafe struct FxRestore : ICold
 /// <summary>Layout of the image (SDM vol. 1 table 10-2).</summary>
 internal static unsafe class FxImage
 {
-    /// <summary>Size of the image, the part that the processor uses, and where XMM0 is.</summary>
+    /// <summary>Size of the image, all of which must be accessible, the part that is used, and where XMM0 is.</summary>
     public const int Bytes = 512, Written = 416, VectorsAt = 160;
 
     /// <summary>MXCSR bits that may be set.</summary>
@@ -83,12 +87,21 @@ internal static unsafe class FxImage
     /// <summary>XMM registers of the current mode.</summary>
     public static int Vectors(CpuState* s) => (s->Mode & Vcpu.Mode64) != 0 ? 16 : 8;
 
-    /// <summary>Availability and alignment. False: an exception waits.</summary>
+    /// <summary>Availability and alignment; an address that fails another check is left to the access. False: an exception waits.</summary>
     public static bool TryPrepare(Vcpu cpu, CpuState* s, Op* op, bool write, out ulong va)
     {
         va = Operands.Address(s, op, Bytes, write);
-        return X87Gate.TryUse(cpu, s, op) && SseFloat.TryAligned(cpu, op, va);
+        if (!X87Gate.TryUse(cpu, s, op))
+        {
+            return false;
+        }
+
+        var misaligned = (va & 15) != 0 && (va & ~0xFFul) != Vcpu.Poison && ((s->Efer & Cr.EferLMA) == 0 || Vcpu.IsCanonical(va));
+        return !misaligned || cpu.Fail(op, Vector.GP, 0);
     }
+
+    /// <summary>The last byte of the image, which processors check first.</summary>
+    public static ulong Last(ulong va) => (va & ~0xFFul) == Vcpu.Poison ? va : va + Bytes - 1;
 
     /// <summary>Writes the image; <paramref name="wide"/> is REX.W, with 64-bit pointers in place of selectors.</summary>
     public static void Store(CpuState* s, byte* image, bool wide)

@@ -62,6 +62,7 @@ internal readonly unsafe struct X87Binary : IX87
         var pops = op->Aux >= ArcTangent ? 1 : 0;
         if (X87.IsEmpty(s, 0) || X87.IsEmpty(s, 1))
         {
+            X87.SetCodes(s, op->Aux is Remainder or NearRemainder ? X87.C2 : 0, 0);
             return !X87.StackFault(s) || Finish(s, pops, Float80.Indefinite);
         }
 
@@ -92,17 +93,22 @@ internal readonly unsafe struct X87Binary : IX87
 
     static bool RunRemainder(CpuState* s, Float80 x, Float80 y, bool nearest, ref FloatContext c)
     {
+        X87.SetCodes(s, X87.C2, 0);
         var result = Float80.Remainder(x, y, nearest, out var quotient, out var partial, ref c);
-        var accepted = X87.Accept(s, c);
-        if (accepted)
+        if (!X87.Accept(s, c))
         {
-            X87.Write(s, 0, result);
+            return true;
         }
 
-        var codes = (quotient & 4) != 0 ? X87.C0 : 0;
-        codes |= (quotient & 2) != 0 ? X87.C3 : 0;
-        codes |= (quotient & 1) != 0 ? X87.C1 : 0;
-        X87.SetCodes(s, X87.Codes, accepted ? codes | (partial ? X87.C2 : 0) : 0);
+        X87.Write(s, 0, result);
+        if (quotient >= 0)
+        {
+            var codes = (quotient & 4) != 0 ? X87.C0 : 0;
+            codes |= (quotient & 2) != 0 ? X87.C3 : 0;
+            codes |= (quotient & 1) != 0 ? X87.C1 : 0;
+            X87.SetCodes(s, X87.Codes, codes | (partial ? X87.C2 : 0));
+        }
+
         return true;
     }
 }

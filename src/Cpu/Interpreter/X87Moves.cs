@@ -16,14 +16,10 @@ internal readonly unsafe struct X87Load : IX87
             return false;
         }
 
-        if (!X87.IsEmpty(s, -1))
+        var underflow = op->Size == X87Memory.None && X87.IsEmpty(s, op->B);
+        if (underflow || !X87.IsEmpty(s, -1))
         {
-            return !X87.StackFault(s, overflow: true) || Push(s, Float80.Indefinite);
-        }
-
-        if (op->Size == X87Memory.None && X87.IsEmpty(s, op->B))
-        {
-            return !X87.StackFault(s) || Push(s, Float80.Indefinite);
+            return !X87.StackFault(s, !underflow) || Push(s, Float80.Indefinite);
         }
 
         // A denormal is loaded even when that is an unmasked exception.
@@ -102,9 +98,12 @@ internal readonly unsafe struct X87Constant : IX87
         new(significand + (Rounder.Increments(rounding, false, half, true, false) ? 1u : 0u), exponent);
 }
 
-/// <summary>FST, FSTP, FIST, FISTP, FISTTP, FBSTP. A is the destination register, Imm the pops, Aux non-zero truncates.</summary>
+/// <summary>FST, FSTP, FIST, FISTP, FISTTP, FBSTP. A is the destination register, Imm the pops, Aux a variant.</summary>
 internal readonly unsafe struct X87Store : IX87
 {
+    /// <summary>FISTTP; the undocumented FSTPNCE, which only pops an empty register.</summary>
+    public const int Truncate = 1, NoCheck = 2;
+
     public static bool Run(CpuState* s, Op* op)
     {
         if (op->Size == X87Memory.None)
@@ -128,7 +127,8 @@ internal readonly unsafe struct X87Store : IX87
             write = (c.Unmasked & ~FloatFlags.PE) == 0;
         }
 
-        if (write && !TryWrite(s, op, low, high))
+        // A store that an unmasked exception suppresses still faults like one.
+        if (!(write ? TryWrite(s, op, low, high) : TryProbe(s, op)))
         {
             return false;
         }
@@ -140,22 +140,18 @@ internal readonly unsafe struct X87Store : IX87
 
     static bool ToRegister(CpuState* s, Op* op)
     {
-        var value = X87.Read(s, 0);
-        if (X87.IsEmpty(s, 0))
+        var empty = X87.IsEmpty(s, 0);
+        if (empty && op->Aux != NoCheck && !X87.StackFault(s))
         {
-            if (!X87.StackFault(s))
-            {
-                return true;
-            }
-
-            value = Float80.Indefinite;
-        }
-        else
-        {
-            X87.SetCodes(s, X87.C1, 0);
+            return true;
         }
 
-        X87.Write(s, op->A, value);
+        X87.SetCodes(s, X87.C1, 0);
+        if (!empty || op->Aux != NoCheck)
+        {
+            X87.Write(s, op->A, empty ? Float80.Indefinite : X87.Read(s, 0));
+        }
+
         X87.Pop(s, (int)op->Imm);
         return true;
     }
@@ -168,10 +164,16 @@ internal readonly unsafe struct X87Store : IX87
             : Operands.TryStore(s, op, Operands.Address(s, op, bytes, true), bytes, low);
     }
 
+    static bool TryProbe(CpuState* s, Op* op)
+    {
+        var bytes = X87Memory.Bytes(op->Size);
+        return Vcpu.Of(s).TryProbeWrite(op, Operands.Address(s, op, bytes, true), bytes);
+    }
+
     static ulong Convert(Op* op, Float80 value, out ushort high, ref FloatContext c)
     {
         high = value.SignExponent;
-        var rounding = op->Aux != 0 ? FloatRounding.Truncate : c.Rounding;
+        var rounding = op->Aux == Truncate ? FloatRounding.Truncate : c.Rounding;
         return op->Size switch
         {
             X87Memory.Single => Float80.ToBinary32(value, ref c),
@@ -259,7 +261,6 @@ internal readonly unsafe struct X87ConditionalMove : IX87
             return true;
         }
 
-        X87.SetCodes(s, X87.C1, 0);
         var holds = (op->Aux & 3) switch
         {
             0 => Flags.Carry(s) != 0,
@@ -298,20 +299,24 @@ internal readonly unsafe struct X87Sign : IX87
     }
 }
 
-/// <summary>FFREE, FFREEP, FINCSTP, FDECSTP, FNOP: Aux non-zero frees ST(op.A), Imm is added to TOP.</summary>
+/// <summary>FFREE, and the undocumented FFREEP (Imm is the pops).</summary>
+internal readonly unsafe struct X87Free : IX87
+{
+    public static bool Run(CpuState* s, Op* op)
+    {
+        X87.SetCodes(s, X87.C1, 0);
+        X87.Free(s, op->A);
+        X87.Pop(s, (int)op->Imm);
+        return true;
+    }
+}
+
+/// <summary>FINCSTP, FDECSTP, FNOP: Imm is added to TOP.</summary>
 internal readonly unsafe struct X87Turn : IX87
 {
     public static bool Run(CpuState* s, Op* op)
     {
-        if (op->Aux != 0)
-        {
-            X87.Free(s, op->A);
-        }
-        else if (op->Imm != 0)
-        {
-            X87.SetCodes(s, X87.C1, 0);
-        }
-
+        X87.SetCodes(s, op->Imm != 0 ? X87.C1 : 0, 0);
         X87.Turn(s, (int)op->Imm);
         return true;
     }

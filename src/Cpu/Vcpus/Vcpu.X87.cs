@@ -34,4 +34,8 @@ public sealed unsafe partial class Vcpu
         value = host[found.Physical & 0xFFF];
         return true;
     }
+
+    /// <summary>Checks that a read would not fault. False: an exception waits.</summary>
+    internal bool TryProbeRead(Op* op, ulong va, int size) =>
+        TryCheckLinear(op, va, size) && TryTranslateSpan(op, va, size, Access.Read, out _, out _, out _);
 }

@@ -253,7 +253,7 @@ internal static class X87Instructions
         Float80 result = Float80.Remainder(r.ST0, r.ST1, nearest, out int quotient, out bool partial, ref c);
         r.ST0 = c.Stopped ? r.ST0 : result;
         SetStatus(ref r, c);
-        if (!c.Stopped)
+        if (quotient >= 0)
         {
             r.Word |= (ushort)(((quotient & 4) << 6) | ((quotient & 2) << 13) | ((quotient & 1) << 9) | (partial ? 0x400 : 0));
         }
