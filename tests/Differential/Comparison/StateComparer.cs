@@ -88,16 +88,22 @@ internal static unsafe class StateComparer
     /// <summary>True when memory differs only where the last instruction stored last-instruction pointers or reserved bytes.</summary>
     static bool SameApartFrom(byte* a, byte* b, int bytes, Sequence sequence, int place)
     {
-        var start = place - Sandbox.Window;
         for (var i = 0; i < bytes; i++)
         {
-            if (a[i] != b[i] && !IsOpen(sequence, i - start))
+            if (a[i] != b[i] && !IsOpen(sequence, PlaceOf(i) - place))
             {
                 return false;
             }
         }
 
         return true;
+    }
+
+    /// <summary>Sandbox offset of a byte of the memory image: the window, then the edge pieces.</summary>
+    static int PlaceOf(int i)
+    {
+        var edge = i - Sandbox.WindowBytes;
+        return edge < 0 ? Sandbox.Window + i : Sandbox.EdgePieces[edge / Sandbox.EdgeBytes] + edge % Sandbox.EdgeBytes;
     }
 
     static bool IsOpen(Sequence sequence, int offset)

@@ -43,7 +43,8 @@ internal sealed class CodeEntry
     public bool HasMemoryForm => Operands.Any(Forms.MayBeMemory);
 
     /// <summary>The case ends here: what follows could read a result that is not compared exactly.</summary>
-    public bool EndsSequence => Role is Role.SaveFx or Role.SaveEnvironment or Role.PartialRemainder or Role.Transcendental or Role.Reciprocal;
+    public bool EndsSequence => Role is Role.SaveFx or Role.SaveEnvironment or Role.PartialRemainder or Role.Transcendental or Role.Reciprocal
+        or Role.CompareToFlags;
 
     int MemoryBytesOf() => Mnemonic switch
     {

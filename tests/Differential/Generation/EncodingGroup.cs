@@ -70,6 +70,9 @@ internal enum Role
     /// <summary>Result defined within a few units in the last place only.</summary>
     Transcendental,
 
+    /// <summary>FCOMI and its kin: Intel clears C1, AMD leaves it.</summary>
+    CompareToFlags,
+
     /// <summary>RCP, RSQRT: relative error up to 1.5 * 2^-12.</summary>
     Reciprocal,
     Interrupt,

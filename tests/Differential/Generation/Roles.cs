@@ -55,6 +55,7 @@ internal static class Roles
             case Mnemonic.Ldmxcsr: return Role.LoadMxcsr;
             case Mnemonic.Fbld: return Role.LoadBcd;
             case Mnemonic.Fprem or Mnemonic.Fprem1: return Role.PartialRemainder;
+            case Mnemonic.Fcomi or Mnemonic.Fcomip or Mnemonic.Fucomi or Mnemonic.Fucomip: return Role.CompareToFlags;
             case Mnemonic.Rcpps or Mnemonic.Rcpss or Mnemonic.Rsqrtps or Mnemonic.Rsqrtss: return Role.Reciprocal;
         }
 

@@ -47,7 +47,7 @@ internal sealed unsafe partial class StateBuilder
             // Index alone: the displacement is a multiple of 16, so a multiple of the scale stays reachable.
             var narrowRest = pin.Narrow ? (uint)rest : rest;
             rest = pin.Narrow ? narrowRest / (ulong)pin.Scale : (ulong)((long)narrowRest / pin.Scale);
-            operandPlace &= -pin.Scale;
+            operandPlace += (int)(rest * (ulong)pin.Scale - narrowRest);
         }
 
         state->Gpr[pin.Register] = pin.Narrow ? (uint)rest | random.Next() << 32 : rest;

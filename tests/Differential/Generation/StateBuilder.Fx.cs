@@ -47,11 +47,27 @@ internal sealed unsafe partial class StateBuilder
             }
         }
 
+        if (sequence.Entries[0].Mnemonic == Iced.Intel.Mnemonic.Fyl2xp1)
+        {
+            LimitLogarithmArgument(fx + StackAt);
+        }
+
         var vectors = (ulong*)(fx + VectorsAt);
         var floats = sequence.UsesFloats && random.Percent(90);
         for (var i = 0; i < 32; i++)
         {
             vectors[i] = floats ? pool.Float(random) : pool.Integer(random);
+        }
+    }
+
+    /// <summary>FYL2XP1 has a defined result only for arguments of magnitude below 1 - 1/sqrt 2.</summary>
+    static void LimitLogarithmArgument(byte* st0)
+    {
+        const int Largest = 0x3FFC, Special = 0x7FFF;
+        var head = (ushort*)(st0 + 8);
+        if ((*head & Special) is > Largest and < Special)
+        {
+            *head = (ushort)(*head & 0x8000 | Largest - (*head & 63));
         }
     }
 
