@@ -1,0 +1,22 @@
+namespace Vmm.Firmware.BuiltIn.Tests;
+
+/// <summary>All tests in the order in which they run: each relies only on what earlier ones have shown.</summary>
+internal static class TestList
+{
+    /// <summary>Emits the tests and the code that runs them.</summary>
+    public static void Emit(Guest guest)
+    {
+        var run = guest.NewRoutine();
+        guest.A.jmp(run.Label);
+        ProcessorTests.Emit(guest);
+        LongModeTests.Emit(guest);
+        StringTests.Emit(guest);
+        CodeModificationTests.Emit(guest);
+        ExceptionTests.Emit(guest);
+        PagingTests.Emit(guest);
+        PrivilegeTests.Emit(guest);
+        DebugTests.Emit(guest);
+        run.Place(guest.A);
+        guest.Checks.RunAll();
+    }
+}
