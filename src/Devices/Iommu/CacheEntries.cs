@@ -3,7 +3,7 @@ using Vmm.Specs.VtD;
 namespace Vmm.Iommu;
 
 /// <summary>A cached context entry, legacy or scalable, or in caching mode the condition that reading it met.</summary>
-struct ContextCacheEntry : IKeyedEntry
+struct ContextCacheEntry
 {
     /// <summary>Lower 128 bits of the entry.</summary>
     public ulong Low;
@@ -20,13 +20,11 @@ struct ContextCacheEntry : IKeyedEntry
 
     public FaultReason Reason;
 
-    public bool IsValid { get; set; }
-
     public readonly ulong Key => Source;
 }
 
 /// <summary>A cached PASID table entry, or in caching mode the condition that reading it met.</summary>
-struct PasidCacheEntry : IKeyedEntry
+struct PasidCacheEntry
 {
     public ulong Q0;
     public ulong Q1;
@@ -43,22 +41,16 @@ struct PasidCacheEntry : IKeyedEntry
     /// <summary>FPD of an entry on the way was set.</summary>
     public bool Suppressed;
 
-    public bool IsValid { get; set; }
-
     public readonly ulong Key => KeyOf(Source, Pasid);
 
     public static ulong KeyOf(ushort source, uint pasid) => (ulong)source << 20 | pasid;
 }
 
 /// <summary>A cached interrupt remapping entry, or in caching mode the condition that reading it met.</summary>
-struct InterruptCacheEntry : IKeyedEntry
+struct InterruptCacheEntry
 {
     public ulong Low;
     public ulong High;
     public int Index;
     public FaultReason Reason;
-
-    public bool IsValid { get; set; }
-
-    public readonly ulong Key => (ulong)Index;
 }

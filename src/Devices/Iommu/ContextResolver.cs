@@ -173,7 +173,11 @@ sealed class ContextResolver(VtdCore core, TranslationTables tables, MissingInva
         var index = core.Contexts.Find(source.Value);
         if (index >= 0)
         {
-            CheckStale(ref core.Contexts[index], false);
+            if (detector != null)
+            {
+                CheckStale(core.Contexts[index], false);
+            }
+
             return ref core.Contexts[index];
         }
 
@@ -186,7 +190,11 @@ sealed class ContextResolver(VtdCore core, TranslationTables tables, MissingInva
         var index = core.Contexts.Find(source.Value);
         if (index >= 0)
         {
-            CheckStale(ref core.Contexts[index], true);
+            if (detector != null)
+            {
+                CheckStale(core.Contexts[index], true);
+            }
+
             return ref core.Contexts[index];
         }
 
@@ -202,10 +210,7 @@ sealed class ContextResolver(VtdCore core, TranslationTables tables, MissingInva
             return ref uncachedContext;
         }
 
-        ref var slot = ref core.Contexts[core.Contexts.SlotFor(uncachedContext.Key)];
-        slot = uncachedContext;
-        slot.IsValid = true;
-        return ref slot;
+        return ref core.Contexts.Insert(uncachedContext.Key, uncachedContext);
     }
 
     public void ReadLegacy(Bdf source, WalkReport? report, out ContextCacheEntry result)
@@ -244,7 +249,11 @@ sealed class ContextResolver(VtdCore core, TranslationTables tables, MissingInva
         var index = core.Pasids.Find(PasidCacheEntry.KeyOf(source.Value, pasid));
         if (index >= 0)
         {
-            CheckStale(ref core.Pasids[index], context);
+            if (detector != null)
+            {
+                CheckStale(core.Pasids[index], context);
+            }
+
             return ref core.Pasids[index];
         }
 
@@ -254,10 +263,7 @@ sealed class ContextResolver(VtdCore core, TranslationTables tables, MissingInva
             return ref uncachedPasid;
         }
 
-        ref var slot = ref core.Pasids[core.Pasids.SlotFor(uncachedPasid.Key)];
-        slot = uncachedPasid;
-        slot.IsValid = true;
-        return ref slot;
+        return ref core.Pasids.Insert(uncachedPasid.Key, uncachedPasid);
     }
 
     /// <summary>Decodes a restored entry again; one that does not decode keeps the condition instead.</summary>
@@ -278,13 +284,8 @@ sealed class ContextResolver(VtdCore core, TranslationTables tables, MissingInva
         }
     }
 
-    void CheckStale(ref ContextCacheEntry cached, bool scalable)
+    void CheckStale(in ContextCacheEntry cached, bool scalable)
     {
-        if (detector == null)
-        {
-            return;
-        }
-
         tables.IsQuiet = true;
         ContextCacheEntry current;
         if (scalable)
@@ -299,24 +300,19 @@ sealed class ContextResolver(VtdCore core, TranslationTables tables, MissingInva
         tables.IsQuiet = false;
         if (current.Reason != cached.Reason || current.Reason == FaultReason.None && (current.Low != cached.Low || current.High != cached.High))
         {
-            detector.Add(new(VtdCache.Context, new(cached.Source), 0, cached.Domain, 0, cached.Low, current.Low));
+            detector!.Add(new(VtdCache.Context, new(cached.Source), 0, cached.Domain, 0, cached.Low, current.Low));
         }
     }
 
-    void CheckStale(ref PasidCacheEntry cached, ScalableContextEntry context)
+    void CheckStale(in PasidCacheEntry cached, ScalableContextEntry context)
     {
-        if (detector == null)
-        {
-            return;
-        }
-
         tables.IsQuiet = true;
         ReadPasid(new(cached.Source), context, cached.Pasid, null, out var current);
         tables.IsQuiet = false;
         if (current.Reason != cached.Reason ||
             current.Reason == FaultReason.None && (current.Q0 != cached.Q0 || current.Q1 != cached.Q1 || current.Q2 != cached.Q2))
         {
-            detector.Add(new(VtdCache.Pasid, new(cached.Source), cached.Pasid, cached.Domain, 0, cached.Q0, current.Q0));
+            detector!.Add(new(VtdCache.Pasid, new(cached.Source), cached.Pasid, cached.Domain, 0, cached.Q0, current.Q0));
         }
     }
 }

@@ -89,10 +89,7 @@ sealed class InterruptRemapper(VtdCore core, FaultRecorder faults, MissingInvali
             return ref uncached;
         }
 
-        ref var slot = ref core.InterruptEntries[core.InterruptEntries.SlotFor((ulong)index)];
-        slot = uncached;
-        slot.IsValid = true;
-        return ref slot;
+        return ref core.InterruptEntries.Insert((ulong)index, uncached);
     }
 
     /// <summary>Reads and checks an entry of the table.</summary>

@@ -44,18 +44,24 @@ sealed class Invalidator(VtdCore core)
     void InvalidateContextsOf(ushort domain)
     {
         var all = core.RootTable.TTM == TranslationTableMode.Scalable;
-        foreach (ref var entry in core.Contexts.Entries)
+        for (var i = 0; i < core.Contexts.Size; i++)
         {
-            entry.IsValid &= !all && entry.Domain != domain;
+            if (all || core.Contexts[i].Domain == domain)
+            {
+                core.Contexts.Remove(i);
+            }
         }
     }
 
     void InvalidateContextsOf(ushort source, int functionMask)
     {
         var mask = ~MaskOf(functionMask);
-        foreach (ref var entry in core.Contexts.Entries)
+        for (var i = 0; i < core.Contexts.Size; i++)
         {
-            entry.IsValid &= ((entry.Source ^ source) & mask) != 0;
+            if (((core.Contexts[i].Source ^ source) & mask) == 0)
+            {
+                core.Contexts.Remove(i);
+            }
         }
     }
 
@@ -118,14 +124,13 @@ sealed class Invalidator(VtdCore core)
             return false;
         }
 
-        foreach (ref var entry in core.Pasids.Entries)
+        for (var i = 0; i < core.Pasids.Size; i++)
         {
-            entry.IsValid &= granularity switch
+            ref readonly var entry = ref core.Pasids[i];
+            if (granularity == 3 || entry.Domain == domain && (granularity == 0 || entry.Pasid == pasid))
             {
-                0 => entry.Domain != domain,
-                1 => entry.Domain != domain || entry.Pasid != pasid,
-                _ => false,
-            };
+                core.Pasids.Remove(i);
+            }
         }
 
         core.Clock.Changes++;
@@ -148,9 +153,12 @@ sealed class Invalidator(VtdCore core)
         }
 
         var compared = ~(int)Bits.Mask(mask);
-        foreach (ref var entry in core.InterruptEntries.Entries)
+        for (var i = 0; i < core.InterruptEntries.Size; i++)
         {
-            entry.IsValid &= ((entry.Index ^ index) & compared) != 0;
+            if (((core.InterruptEntries[i].Index ^ index) & compared) == 0)
+            {
+                core.InterruptEntries.Remove(i);
+            }
         }
 
         return true;

@@ -1,44 +1,39 @@
+using System.Runtime.CompilerServices;
 using Vmm.Platform.Snapshots;
 
 namespace Vmm.Iommu;
 
-/// <summary>An entry of a <see cref="KeyedCache{T}"/>.</summary>
-interface IKeyedEntry
-{
-    ulong Key { get; }
-
-    bool IsValid { get; set; }
-}
-
 /// <summary>A small set-associative cache with one 64-bit key. Sets replace in round-robin order: deterministic, and saved.</summary>
 sealed class KeyedCache<T>(int size, CacheClock clock)
-    where T : struct, IKeyedEntry
+    where T : struct
 {
     const int Ways = 4;
 
+    // Key plus one, 0 for an empty slot; apart from the entries so that a set's keys share a cache line.
+    readonly ulong[] keys = new ulong[size];
     readonly T[] entries = new T[size];
     readonly byte[] next = new byte[size / Ways];
     readonly int setMask = size / Ways - 1;
 
-    /// <summary>All slots, valid or not, for selective invalidation: the table is small.</summary>
-    public Span<T> Entries => entries;
-
-    /// <summary>Entries dropped to make room.</summary>
-    public ulong Evictions { get; private set; }
-
-    /// <summary>Replacement order of the sets.</summary>
-    public byte[] ReplacementOrder => next;
+    /// <summary>Slots.</summary>
+    public int Size => entries.Length;
 
     public ref T this[int index] => ref entries[index];
 
+    public bool IsValid(int index) => keys[index] != 0;
+
+    /// <summary>Empties one slot.</summary>
+    public void Remove(int index) => keys[index] = 0;
+
     /// <summary>Index of the valid entry, or -1.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public int Find(ulong key)
     {
         var first = SetOf(key) * Ways;
-        var set = entries.AsSpan(first, Ways);
+        var set = keys.AsSpan(first, Ways);
         for (var way = 0; way < set.Length; way++)
         {
-            if (set[way].Key == key && set[way].IsValid)
+            if (set[way] == key + 1)
             {
                 return first + way;
             }
@@ -47,8 +42,16 @@ sealed class KeyedCache<T>(int size, CacheClock clock)
         return -1;
     }
 
-    /// <summary>Index where an entry with this key belongs now: its own slot, a free one, or the set's oldest.</summary>
-    public int SlotFor(ulong key)
+    /// <summary>Keeps an entry in its own slot, a free one, or the set's oldest; returns where.</summary>
+    public ref T Insert(ulong key, in T entry)
+    {
+        var index = SlotFor(key);
+        keys[index] = key + 1;
+        entries[index] = entry;
+        return ref entries[index];
+    }
+
+    int SlotFor(ulong key)
     {
         var index = Find(key);
         if (index >= 0)
@@ -59,7 +62,7 @@ sealed class KeyedCache<T>(int size, CacheClock clock)
         var set = SetOf(key);
         for (index = set * Ways; index < (set + 1) * Ways; index++)
         {
-            if (!entries[index].IsValid)
+            if (keys[index] == 0)
             {
                 return index;
             }
@@ -67,37 +70,29 @@ sealed class KeyedCache<T>(int size, CacheClock clock)
 
         index = set * Ways + next[set];
         next[set] = (byte)((next[set] + 1) % Ways);
-        Evictions++;
         clock.Changes++;
         return index;
     }
 
     /// <summary>Valid entries.</summary>
-    public int Count()
-    {
-        var count = 0;
-        foreach (ref readonly var entry in entries.AsSpan())
-        {
-            count += entry.IsValid ? 1 : 0;
-        }
-
-        return count;
-    }
+    public int Count() => size - keys.AsSpan().Count(0ul);
 
     /// <summary>Drops every entry; the replacement order stays.</summary>
-    public void InvalidateAll()
-    {
-        foreach (ref var entry in entries.AsSpan())
-        {
-            entry.IsValid = false;
-        }
-    }
+    public void InvalidateAll() => Array.Clear(keys);
 
     /// <summary>Empties the cache and forgets the replacement order.</summary>
     public void Clear()
     {
+        Array.Clear(keys);
         Array.Clear(entries);
         Array.Clear(next);
+    }
+
+    /// <summary>Writes the replacement order and the number of entries that follow.</summary>
+    public void SaveHeader(SnapshotWriter writer)
+    {
+        writer.Bytes(next);
+        writer.U32((uint)Count());
     }
 
     /// <summary>Reads the replacement order and the number of entries that follow.</summary>
@@ -108,11 +103,17 @@ sealed class KeyedCache<T>(int size, CacheClock clock)
         return next.AsSpan().ContainsAnyExceptInRange((byte)0, (byte)(Ways - 1)) ? throw reader.Bad("replacement order out of range") : reader.U32();
     }
 
-    /// <summary>Reads and checks a slot index.</summary>
-    public int LoadIndex(SnapshotReader reader)
+    /// <summary>Puts an entry back into its slot.</summary>
+    public ref T Load(SnapshotReader reader, uint index, ulong key, in T entry)
     {
-        var index = reader.U32();
-        return index < entries.Length ? (int)index : throw reader.Bad($"cache entry {index} of {entries.Length}");
+        if (index >= entries.Length || (int)index / Ways != SetOf(key))
+        {
+            throw reader.Bad($"cache entry {index} is not of its set");
+        }
+
+        keys[index] = key + 1;
+        entries[index] = entry;
+        return ref entries[index];
     }
 
     int SetOf(ulong key) => (int)(key ^ key >> 9 ^ key >> 20) & setMask;

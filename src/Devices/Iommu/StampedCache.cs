@@ -21,6 +21,9 @@ struct StampedEntry
 
     public PageRights Rights;
 
+    /// <summary>What a user request may do at once: bit 0 read, bit 1 write.</summary>
+    public byte Granted;
+
     /// <summary>Why there is no translation, with <see cref="PageRights.Absent"/>.</summary>
     public FaultReason Reason;
 }
@@ -33,6 +36,8 @@ sealed class StampedCache(int size, CacheClock clock)
 {
     public const int Ways = 4;
 
+    // Page and tag folded into one word, apart from the entries so that a set's words share a cache line.
+    readonly ulong[] keys = new ulong[size];
     readonly StampedEntry[] entries = new StampedEntry[size];
     readonly byte[] next = new byte[size / Ways];
     readonly int setMask = size / Ways - 1;
@@ -53,13 +58,17 @@ sealed class StampedCache(int size, CacheClock clock)
     int Search(ulong page, ulong tag)
     {
         var first = SetOf(page, tag) * Ways;
-        var set = entries.AsSpan(first, Ways);
+        var set = keys.AsSpan(first, Ways);
+        var key = KeyOf(page, tag);
         for (var way = 0; way < set.Length; way++)
         {
-            ref readonly var entry = ref set[way];
-            if (entry.Page == page && entry.Tag == tag && clock.Holds(entry.Stamp, tag))
+            if (set[way] == key)
             {
-                return first + way;
+                ref readonly var entry = ref entries[first + way];
+                if (entry.Page == page && entry.Tag == tag && clock.Holds(entry.Stamp, tag))
+                {
+                    return first + way;
+                }
             }
         }
 
@@ -84,9 +93,28 @@ sealed class StampedCache(int size, CacheClock clock)
             clock.Changes++;
         }
 
-        used = true;
-        entries[index] = new() { Page = page, Tag = tag, Target = target, Stamp = clock.Now, Rights = rights, Reason = reason };
+        Put(index, new() { Page = page, Tag = tag, Target = target, Rights = rights, Reason = reason });
     }
+
+    void Put(int index, in StampedEntry entry)
+    {
+        used = true;
+        keys[index] = KeyOf(entry.Page, entry.Tag);
+        entries[index] = entry;
+        entries[index].Stamp = clock.Now;
+        entries[index].Granted = GrantedBy(entry.Rights);
+    }
+
+    /// <summary>Rights of user requests that need no further look (the checks of <see cref="AccessNeed"/> in short).</summary>
+    static byte GrantedBy(PageRights rights)
+    {
+        const PageRights Read = PageRights.FirstStageUser | PageRights.SecondStageRead;
+        const PageRights Write = PageRights.FirstStageUser | PageRights.FirstStageWrite | PageRights.SecondStageWrite | PageRights.Dirty;
+        return (rights & PageRights.Absent) != 0 ? (byte)0
+            : (byte)(((rights & Read) == Read ? 1 : 0) | ((rights & Write) == Write ? 2 : 0));
+    }
+
+    static ulong KeyOf(ulong page, ulong tag) => page ^ tag * 0x9E3779B97F4A7C15;
 
     int FreeIn(int set)
     {
@@ -162,6 +190,7 @@ sealed class StampedCache(int size, CacheClock clock)
     /// <summary>Empties the cache and forgets the replacement order.</summary>
     public void Clear()
     {
+        Array.Clear(keys);
         Array.Clear(entries);
         Array.Clear(next);
         used = false;
@@ -206,16 +235,20 @@ sealed class StampedCache(int size, CacheClock clock)
                 throw reader.Bad($"cache entry {index} of {entries.Length}");
             }
 
-            entries[index] = new()
+            var entry = new StampedEntry
             {
                 Page = reader.U64(),
                 Tag = reader.U64(),
                 Target = reader.U64(),
                 Rights = (PageRights)reader.U8(),
                 Reason = (FaultReason)reader.U8(),
-                Stamp = clock.Now,
             };
-            used = true;
+            if (SetOf(entry.Page, entry.Tag) != (int)index / Ways)
+            {
+                throw reader.Bad($"cache entry {index} is not of its set");
+            }
+
+            Put((int)index, entry);
         }
     }
 }

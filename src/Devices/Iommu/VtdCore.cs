@@ -53,8 +53,15 @@ sealed class VtdCore
     public Gsts Gsts
     {
         get => new(Registers.Get32(VtdRegister.GSTS));
-        set => Registers.Set32(VtdRegister.GSTS, value.Raw);
+        set
+        {
+            Registers.Set32(VtdRegister.GSTS, value.Raw);
+            IsTranslating = value.TES;
+        }
     }
+
+    /// <summary>GSTS.TES, at hand for every request.</summary>
+    public bool IsTranslating { get; private set; }
 
     public bool HasHabit(VtdHabits habit) => (Options.Habits & habit) != 0;
 

@@ -35,6 +35,7 @@ public sealed partial class VtdUnit
     {
         core.Registers.Load(reader);
         CheckCapabilities(reader);
+        core.Gsts = core.Gsts with { };
         core.RootTable = new(reader.U64());
         core.InterruptTable = new(reader.U64());
         var next = reader.U8();
@@ -62,12 +63,11 @@ public sealed partial class VtdUnit
 
     void SaveContexts(SnapshotWriter writer)
     {
-        writer.Bytes(core.Contexts.ReplacementOrder);
-        writer.U32((uint)core.Contexts.Count());
-        for (var i = 0; i < core.Contexts.Entries.Length; i++)
+        core.Contexts.SaveHeader(writer);
+        for (var i = 0; i < core.Contexts.Size; i++)
         {
             ref readonly var entry = ref core.Contexts[i];
-            if (entry.IsValid)
+            if (core.Contexts.IsValid(i))
             {
                 writer.U32((uint)i);
                 writer.U64(entry.Low);
@@ -83,28 +83,26 @@ public sealed partial class VtdUnit
     {
         for (var left = core.Contexts.LoadHeader(reader); left > 0; left--)
         {
-            ref var entry = ref core.Contexts[core.Contexts.LoadIndex(reader)];
-            entry = new()
+            var index = reader.U32();
+            var entry = new ContextCacheEntry
             {
                 Low = reader.U64(),
                 High = reader.U64(),
                 Source = reader.U16(),
                 Domain = reader.U16(),
                 Reason = (FaultReason)reader.U8(),
-                IsValid = true,
             };
-            contexts.Decode(ref entry);
+            contexts.Decode(ref core.Contexts.Load(reader, index, entry.Key, entry));
         }
     }
 
     void SavePasids(SnapshotWriter writer)
     {
-        writer.Bytes(core.Pasids.ReplacementOrder);
-        writer.U32((uint)core.Pasids.Count());
-        for (var i = 0; i < core.Pasids.Entries.Length; i++)
+        core.Pasids.SaveHeader(writer);
+        for (var i = 0; i < core.Pasids.Size; i++)
         {
             ref readonly var entry = ref core.Pasids[i];
-            if (entry.IsValid)
+            if (core.Pasids.IsValid(i))
             {
                 writer.U32((uint)i);
                 writer.U64(entry.Q0);
@@ -123,8 +121,8 @@ public sealed partial class VtdUnit
     {
         for (var left = core.Pasids.LoadHeader(reader); left > 0; left--)
         {
-            ref var entry = ref core.Pasids[core.Pasids.LoadIndex(reader)];
-            entry = new()
+            var index = reader.U32();
+            var entry = new PasidCacheEntry
             {
                 Q0 = reader.U64(),
                 Q1 = reader.U64(),
@@ -134,20 +132,18 @@ public sealed partial class VtdUnit
                 Pasid = reader.U32() & 0xF_FFFF,
                 Reason = (FaultReason)reader.U8(),
                 Suppressed = reader.Flag(),
-                IsValid = true,
             };
-            contexts.Decode(ref entry);
+            contexts.Decode(ref core.Pasids.Load(reader, index, entry.Key, entry));
         }
     }
 
     void SaveInterrupts(SnapshotWriter writer)
     {
-        writer.Bytes(core.InterruptEntries.ReplacementOrder);
-        writer.U32((uint)core.InterruptEntries.Count());
-        for (var i = 0; i < core.InterruptEntries.Entries.Length; i++)
+        core.InterruptEntries.SaveHeader(writer);
+        for (var i = 0; i < core.InterruptEntries.Size; i++)
         {
             ref readonly var entry = ref core.InterruptEntries[i];
-            if (entry.IsValid)
+            if (core.InterruptEntries.IsValid(i))
             {
                 writer.U32((uint)i);
                 writer.U64(entry.Low);
@@ -162,14 +158,15 @@ public sealed partial class VtdUnit
     {
         for (var left = core.InterruptEntries.LoadHeader(reader); left > 0; left--)
         {
-            core.InterruptEntries[core.InterruptEntries.LoadIndex(reader)] = new()
+            var slot = reader.U32();
+            var entry = new InterruptCacheEntry
             {
                 Low = reader.U64(),
                 High = reader.U64(),
                 Index = (int)(reader.U32() & 0x1_FFFF),
                 Reason = (FaultReason)reader.U8(),
-                IsValid = true,
             };
+            core.InterruptEntries.Load(reader, slot, (ulong)entry.Index, entry);
         }
     }
 }

@@ -31,6 +31,7 @@ public sealed partial class VtdUnit : IBusTarget, IDmaTranslator, IAddressTransl
     readonly DmaRemapper remapper;
     readonly InterruptRemapper interrupts;
     readonly MissingInvalidations missing = new();
+    readonly uint detects;
 
     /// <summary>Builds a unit in its reset state.</summary>
     /// <param name="options">Capabilities and habits.</param>
@@ -41,6 +42,7 @@ public sealed partial class VtdUnit : IBusTarget, IDmaTranslator, IAddressTransl
     {
         core = new(options, memory, sink);
         var detector = core.Capabilities.DetectsMissingInvalidations ? missing : null;
+        detects = detector == null ? 0u : 1u;
         faults = new(core);
         caches = new(core);
         queue = new(core, caches, faults, devices);
@@ -73,8 +75,8 @@ public sealed partial class VtdUnit : IBusTarget, IDmaTranslator, IAddressTransl
     public bool TryTranslate(in DmaRequest request, out DmaWindow window)
     {
         // A detector wants to see every use of a translation, so nobody may keep one.
-        core.Clock.Changes += core.Capabilities.DetectsMissingInvalidations ? 1u : 0;
-        return core.Gsts.TES
+        core.Clock.Changes += detects;
+        return core.IsTranslating
             ? remapper.TryTranslate(request, out window)
             : remapper.TryIdentity(request.Address, ulong.MaxValue, out window);
     }
@@ -285,6 +287,7 @@ public sealed partial class VtdUnit : IBusTarget, IDmaTranslator, IAddressTransl
     public void Reset()
     {
         core.Registers.Reset();
+        core.Gsts = default;
         core.RootTable = default;
         core.InterruptTable = default;
         core.ClearCaches();
