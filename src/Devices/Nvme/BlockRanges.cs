@@ -17,7 +17,7 @@ sealed class BlockRanges
     /// <summary>True when a block of the range is in the set.</summary>
     public bool Intersects(ulong start, ulong length)
     {
-        if (Count == 0)
+        if (Count == 0 || length == 0)
         {
             return false;
         }

@@ -14,7 +14,8 @@ public sealed class FileBlockBackend : IBlockBackend
 
     /// <param name="path">The image: a regular file that is not empty. Its format is always raw and never guessed.</param>
     /// <param name="isReadOnly">Opens the file for reading only.</param>
-    /// <exception cref="IOException">The file cannot be opened.</exception>
+    /// <exception cref="IOException">The file cannot be opened, or somebody else has it open for writing.</exception>
+    /// <exception cref="UnauthorizedAccessException">The file is a directory, or its permissions forbid this.</exception>
     /// <exception cref="ArgumentException">The file is empty, or no regular file.</exception>
     public FileBlockBackend(string path, bool isReadOnly)
     {
@@ -27,7 +28,7 @@ public sealed class FileBlockBackend : IBlockBackend
         Name = Path.GetFileName(path);
         IsReadOnly = isReadOnly;
         handle = File.OpenHandle(
-            path, FileMode.Open, isReadOnly ? FileAccess.Read : FileAccess.ReadWrite, isReadOnly ? FileShare.ReadWrite : FileShare.Read);
+            path, FileMode.Open, isReadOnly ? FileAccess.Read : FileAccess.ReadWrite, isReadOnly ? FileShare.ReadWrite : FileShare.None);
         Length = (ulong)RandomAccess.GetLength(handle);
     }
 

@@ -105,7 +105,7 @@ public sealed class MemoryBlockBackend : IBlockBackend
     }
 
     /// <inheritdoc/>
-    public void Discard(ulong offset, ulong length) => Zero(offset, length);
+    public void Discard(ulong offset, ulong length) => _ = Zero(offset, length);
 
     /// <inheritdoc/>
     public BlockResult Flush() => BlockResult.Ok;
