@@ -75,10 +75,18 @@ public sealed class PciHost : ISnapshotPart
     public IReadOnlyList<PciBar> AssignResources(PciWindows windows) => PciResources.Assign(Pci, windows);
 
     /// <inheritdoc/>
-    public void Save(SnapshotWriter writer) => writer.U32(configAddress);
+    public void Save(SnapshotWriter writer)
+    {
+        writer.U32(configAddress);
+        router.Save(writer);
+    }
 
     /// <inheritdoc/>
-    public void Load(SnapshotReader reader) => configAddress = reader.U32();
+    public void Load(SnapshotReader reader)
+    {
+        configAddress = reader.U32();
+        router.Load(reader);
+    }
 
     void ReadConfig(int bus, int devfn, int register, Span<byte> data)
     {

@@ -1,5 +1,6 @@
 using Vmm.Platform.Interrupts;
 using Vmm.Platform.Pci;
+using Vmm.Platform.Snapshots;
 
 namespace Vmm.Chipset;
 
@@ -23,6 +24,7 @@ public sealed class PciInterruptRouter
 
     readonly IInterruptLine?[] lines = new IInterruptLine?[GsiCount];
     readonly int[] asserted = new int[GsiCount];
+    readonly Wire?[] wires = new Wire?[256];
 
     /// <summary>GSI of a pin (0 INTA# to 3 INTD#).</summary>
     public static int Gsi(int device, int pin) => FirstGsi + (device + pin & GsiCount - 1);
@@ -54,7 +56,34 @@ public sealed class PciInterruptRouter
     {
         if (function.InterruptPin is >= 1 and <= 4)
         {
-            function.IntxLine = new Wire(this, Gsi(function.Address.Device, function.InterruptPin - 1) - FirstGsi);
+            function.IntxLine = wires[function.Address.DevFn] = new Wire(this, Gsi(function.Address.Device, function.InterruptPin - 1) - FirstGsi);
+        }
+    }
+
+    /// <summary>Writes the level of every wire.</summary>
+    internal void Save(SnapshotWriter writer)
+    {
+        foreach (var wire in wires)
+        {
+            writer.Flag(wire is { Level: true });
+        }
+    }
+
+    /// <summary>Sets the level of every wire without driving the inputs, which have their own in the snapshot.</summary>
+    internal void Load(SnapshotReader reader)
+    {
+        Array.Clear(asserted);
+        foreach (var wire in wires)
+        {
+            if (reader.Flag() && wire != null)
+            {
+                wire.Level = true;
+                asserted[wire.Input]++;
+            }
+            else if (wire != null)
+            {
+                wire.Level = false;
+            }
         }
     }
 
@@ -70,13 +99,15 @@ public sealed class PciInterruptRouter
 
     sealed class Wire(PciInterruptRouter router, int input) : IInterruptLine
     {
-        bool level;
+        public int Input => input;
+
+        public bool Level { get; set; }
 
         public void Set(bool asserted)
         {
-            if (level != asserted)
+            if (Level != asserted)
             {
-                level = asserted;
+                Level = asserted;
                 router.Change(input, asserted ? 1 : -1);
             }
         }

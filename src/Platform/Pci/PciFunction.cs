@@ -75,6 +75,8 @@ public sealed partial class PciFunction : ISnapshotPart
         }
     }
 
+    bool IsAwake => bus != null && !IsAsleep;
+
     PciCommand Command => new(Config.Get16(PciHeader.Command));
 
     /// <inheritdoc/>
@@ -166,11 +168,15 @@ public sealed partial class PciFunction : ISnapshotPart
     /// <summary>Bus mastering and the INTx level follow the command register, the power state and MSI; unplugged, both end.</summary>
     void UpdateGates()
     {
-        var isAwake = bus != null && !IsAsleep;
-        Dma.BusMaster = Command.BusMaster && isAwake;
+        UpdateState();
+        IntxLine?.Set(intx && !Command.InterruptDisable && !UsesMessages && IsAwake);
+    }
+
+    void UpdateState()
+    {
+        Dma.BusMaster = Command.BusMaster && IsAwake;
         var status = Config.Get16(PciHeader.Status) & ~PciStatus.InterruptStatus;
         Config.Set16(PciHeader.Status, (ushort)(status | (intx ? PciStatus.InterruptStatus : 0)));
-        IntxLine?.Set(intx && !Command.InterruptDisable && !UsesMessages && isAwake);
     }
 
     /// <inheritdoc/>
@@ -194,7 +200,8 @@ public sealed partial class PciFunction : ISnapshotPart
         intx = reader.Flag();
         Msix?.Load(reader);
         RestorePowerState();
-        UpdateGates();
+        // No line is driven: both ends of a wire have their level in the snapshot.
+        UpdateState();
         Bus?.Remap();
     }
 }

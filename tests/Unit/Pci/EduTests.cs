@@ -213,12 +213,14 @@ public sealed class EduTests : IDisposable
         Dma(0x2000, 0x40010, 4, 5);
         bench.Store(bar + 8, 5, 4);
         Pass(5_000);
-        SnapshotWriter device = new(), function = new();
+        SnapshotWriter device = new(), function = new(), host = new();
+        bench.Host.Save(host);
         edu.Save(device);
         edu.Function.Save(function);
         edu.Function.Reset();
         Pass(200_000);
         Assert.Equal(EduDmaResult.None, edu.LastResult);
+        bench.Host.Load(new SnapshotReader("h", 1, host.Written.ToArray()));
         edu.Function.Load(new SnapshotReader("f", 1, function.Written.ToArray()));
         edu.Load(new SnapshotReader("d", 1, device.Written.ToArray()));
         Pass(1);

@@ -1,3 +1,4 @@
+using Vmm.Chipset;
 using Vmm.Platform.Memory;
 using Vmm.Platform.Pci;
 using Vmm.Platform.Snapshots;
@@ -265,23 +266,29 @@ public sealed class PciFunctionTests : IDisposable
     }
 
     [Fact]
-    public void A_snapshot_restores_windows_interrupts_and_power()
+    public void A_snapshot_restores_windows_and_gates_and_drives_no_line()
     {
         var function = bench.Plug();
         var line = new Line();
         bench.Host.Interrupts.ConnectLine(20, line);
-        bench.Host.AssignResources(Vmm.Chipset.PciWindows.Default);
+        bench.Host.AssignResources(PciWindows.Default);
         bench.Set(function, 4, 7, 2);
         function.SetIntx(true);
         var start = function.Bars[0].Region!.Start;
-        var writer = new SnapshotWriter();
+        SnapshotWriter writer = new(), host = new();
         function.Save(writer);
+        bench.Host.Save(host);
         bench.Host.Reset();
         Assert.False(line.Level);
+        bench.Host.Load(new SnapshotReader("h", 1, host.Written.ToArray()));
         function.Load(new SnapshotReader(function.SectionName, 1, writer.Written.ToArray()));
         Assert.Equal(start, function.Bars[0].Region!.Start);
-        Assert.True(line.Level);
         Assert.True(function.Dma.BusMaster);
+        Assert.Equal(0x0018ul, bench.Get(function, 6, 2));
+        Assert.False(line.Level);
+        line.Set(true);
+        function.SetIntx(false);
+        Assert.False(line.Level);
     }
 
     [Fact]
