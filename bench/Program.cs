@@ -1,0 +1,41 @@
+using Vmm.Bench.Engines;
+using Vmm.Bench.Image;
+using Vmm.Bench.Reporting;
+
+namespace Vmm.Bench;
+
+/// <summary>Measurements beside other engines; see README.md.</summary>
+internal static class Program
+{
+    const string Usage = """
+        usage: bench cpu  [--quick] [--rounds N] [--engines vmm,qemu,icount,bochs] [--loops alu,memory,...] [--output FILE]
+               bench boot --kernel FILE [--initrd FILE] [--append TEXT] [--until TEXT] [--memory MIB] [--engines vmm,qemu]
+               bench image FILE
+        """;
+
+    static int Main(string[] arguments)
+    {
+        try
+        {
+            var options = new Options(arguments);
+            return options.Verb switch
+            {
+                "cpu" => CpuComparison.Run(options),
+                "boot" => BootComparison.Run(options),
+                "image" => WriteImage(options),
+                _ => throw new FormatException($"'{options.Verb}' is not cpu, boot or image"),
+            };
+        }
+        catch (FormatException bad)
+        {
+            Console.Error.WriteLine($"bench: {bad.Message}\n{Usage}");
+            return 2;
+        }
+    }
+
+    static int WriteImage(Options options)
+    {
+        File.WriteAllBytes(options.Operand ?? throw new FormatException("image: a file name is needed"), LoopImage.Build(Loops.All, 1));
+        return 0;
+    }
+}
