@@ -28,10 +28,10 @@ public sealed class UserlandTests
     static IReadOnlyList<ArchiveEntry> Programs(params string[] packages)
     {
         string[] wanted = ["usr/bin/perl", "usr/bin/mawk", "usr/bin/bc", "usr/bin/printf"];
-        return [.. packages.Select(DebianArchive.Get)
-            .SelectMany(p => p.Extract(path => wanted.Contains(path.TrimStart('.', '/')) || path.Contains("lib/x86_64-linux-gnu/", StringComparison.Ordinal) || path.Contains("lib64/", StringComparison.Ordinal) || path.Contains("perl-base", StringComparison.Ordinal)))
-            .GroupBy(e => e.Path)
-            .Select(g => g.First())];
+        bool IsWanted(ArchiveEntry entry) => entry.Kind != ArchiveEntryKind.Directory
+            && (wanted.Contains(entry.Path) || entry.Path.Contains("lib/x86_64-linux-gnu/", StringComparison.Ordinal)
+                || entry.Path.StartsWith("lib64/", StringComparison.Ordinal));
+        return [.. packages.Select(DebianArchive.Get).SelectMany(p => p.Entries(IsWanted).Where(IsWanted)).GroupBy(e => e.Path).Select(g => g.First())];
     }
 
     static string OnHost(string program, params string[] arguments)
