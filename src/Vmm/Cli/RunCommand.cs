@@ -31,12 +31,15 @@ internal static class RunCommand
         var rtc = new Option<string?>("--rtc") { Description = "clock at power-on: base=UNIXSECONDS" };
         var save = new Option<string?>("--save") { Description = "snapshot: path=FILE,at=VIRTUALTIME" };
         var restore = new Option<string?>("--restore") { Description = "start from a snapshot file" };
+        var disk = new Option<string[]>("--disk") { Description = "NVMe disk: path=FILE,readonly=on,block-size=512,iommu=on, or size=64M in memory; may be given several times" };
+        var iommu = new Option<string?>("--iommu") { Description = "vtd,profile=legacy|scalable|strict,caching-mode=,intremap=,eim=,aw-bits=,pt=,device-iotlb=,..." };
+        var edu = new Option<string?>("--edu") { Description = "edu test device: edu,dma-mask=0xfffffff,rogue=on" };
         var qemuExit = new Option<bool>("--qemu-exit") { Description = "exit code of a debug-exit write as QEMU gives it" };
         var quiet = new Option<bool>("--quiet", "-q") { Description = "no report on standard error" };
         var command = new Command("run", "Boot a guest and run it to its end")
         {
             kernel, initrd, append, smp, memory, timeout, virtualTimeout, exitOn, marker, serial, script, json, seed, protocol, flat, quantum, cpi, rtc, save,
-            restore, qemuExit, quiet,
+            restore, disk, iommu, edu, qemuExit, quiet,
         };
         command.SetAction(result =>
         {
@@ -53,6 +56,9 @@ internal static class RunCommand
                     StartTime = result.GetValue(rtc) is { } b
                         ? OptionText.Integer("--rtc", OptionText.Pairs("--rtc", b, "base")["base"], 0, 4_102_444_800)
                         : new MachineConfig().StartTime,
+                    Disks = [.. (result.GetValue(disk) ?? []).Select(DeviceOptions.Disk)],
+                    Vtd = result.GetValue(iommu) is { } i and not "none" ? DeviceOptions.Iommu(i) : null,
+                    Edu = result.GetValue(edu) is { } e ? DeviceOptions.Edu(e) : null,
                 },
                 Kernel = result.GetValue(kernel),
                 Initrd = result.GetValue(initrd) ?? [],

@@ -1,3 +1,6 @@
+using Vmm.Chipset;
+using Vmm.Iommu;
+using Vmm.Platform.Block;
 using Vmm.Platform.Memory;
 
 namespace Vmm.Machine;
@@ -8,6 +11,13 @@ public sealed class ConfigException(string field, string message) : Exception($"
     /// <summary>The field at fault, as the command line and the API spell it.</summary>
     public string Field { get; } = field;
 }
+
+/// <summary>One NVMe disk.</summary>
+/// <param name="Open">Opens the bytes behind it; called once for each machine that is built.</param>
+/// <param name="BlockSize">512 or 4096.</param>
+/// <param name="Serial">Serial number, up to 20 characters.</param>
+/// <param name="BehindIommu">False: the controller's DMA bypasses the IOMMU, as a device outside its scope does.</param>
+public sealed record DiskConfig(Func<IBlockBackend> Open, int BlockSize = 512, string Serial = "vmm0", bool BehindIommu = true);
 
 /// <summary>What a machine is made of. Defaults give one vCPU and 256 MiB.</summary>
 public sealed record MachineConfig
@@ -30,6 +40,15 @@ public sealed record MachineConfig
     /// <summary>RTC time at power-on, seconds since 1970-01-01 UTC.</summary>
     public long StartTime { get; init; } = 1_767_225_600;
 
+    /// <summary>The remapping unit that all DMA and interrupts pass, or null for none.</summary>
+    public VtdOptions? Vtd { get; init; }
+
+    /// <summary>NVMe disks, one controller each.</summary>
+    public IReadOnlyList<DiskConfig> Disks { get; init; } = [];
+
+    /// <summary>The edu test device, or null for none.</summary>
+    public EduOptions? Edu { get; init; }
+
     /// <summary>Checks every field.</summary>
     /// <exception cref="ConfigException">A field is out of range.</exception>
     public void Validate()
@@ -47,6 +66,20 @@ public sealed record MachineConfig
         if (Quantum is < 100 or > 100_000_000)
         {
             throw new ConfigException("quantum", $"{Quantum} is not 100 to 100000000 cycles");
+        }
+
+        if (Disks.Count > 16)
+        {
+            throw new ConfigException("disk", $"{Disks.Count} disks are more than 16");
+        }
+
+        try
+        {
+            Vtd?.Validate();
+        }
+        catch (ArgumentException bad)
+        {
+            throw new ConfigException("iommu", bad.Message);
         }
 
         if (CyclesPerInstruction is < 1 or > 1000)

@@ -13,6 +13,12 @@ public sealed partial class VirtualMachine
         new()
         {
             ApicIds = [.. Enumerable.Range(0, vcpus.Length).Select(i => (uint)i)],
+            Dmar = Iommu == null ? null : new()
+            {
+                HostAddressWidth = (byte)Config.Vtd!.HostAddressWidth,
+                InterruptRemapping = Config.Vtd.InterruptRemapping != false,
+                Units = [new() { RegisterBase = VtdBase, Scopes = [DmarScope.IoApic(0, Config.Vtd.IoapicRequester)] }],
+            },
             PciRoutes = [.. PciInterruptRouter.Routes.Select(r => new AcpiPciRoute(r.Device, r.Pin, r.Gsi))],
         },
         Config.MemoryBytes);

@@ -1,8 +1,12 @@
 using Vmm.Chipset;
 using Vmm.Cpu.Vcpus;
+using Vmm.Iommu;
+using Vmm.Nvme;
+using Vmm.Platform.Block;
 using Vmm.Platform.Bus;
 using Vmm.Platform.Dma;
 using Vmm.Platform.Interrupts;
+using Vmm.Platform.Pci;
 using Vmm.Platform.Snapshots;
 
 namespace Vmm.Machine;
@@ -10,7 +14,8 @@ namespace Vmm.Machine;
 /// <content>Wiring: which device sits at which address and on which line.</content>
 public sealed partial class VirtualMachine
 {
-    const ulong IoApicBase = 0xFEC0_0000;
+    const ulong IoApicBase = 0xFEC0_0000, VtdBase = 0xFED9_0000;
+    const int EduSlot = 2, FirstDiskSlot = 3;
 
     readonly List<ISnapshotPart> parts = [];
     readonly List<Action> resets = [];
@@ -52,6 +57,7 @@ public sealed partial class VirtualMachine
         Bus.Mmio.Map("ioapic", IoApicBase, 0x1000, ioApic);
         Pci = Add(new PciHost(Bus, dma), p => p.Reset());
         AddLegacyDevices(console);
+        AddPciDevices();
         for (var gsi = 16; gsi < 24; gsi++)
         {
             Pci.Interrupts.ConnectLine(gsi, Irq.Connect(gsi));
@@ -79,6 +85,72 @@ public sealed partial class VirtualMachine
         parts.Add(part);
         resets.Add(() => reset(part));
         return part;
+    }
+
+    /// <summary>The remapping unit, or null.</summary>
+    public VtdUnit? Iommu { get; private set; }
+
+    /// <summary>NVMe controllers in the order of the configuration.</summary>
+    public IReadOnlyList<NvmeController> Nvme => nvme;
+
+    /// <summary>The edu test device, or null.</summary>
+    public Edu? Edu { get; private set; }
+
+    readonly List<NvmeController> nvme = [];
+    readonly List<IBlockBackend> backends = [];
+
+    void AddPciDevices()
+    {
+        if (Config.Vtd is { } options)
+        {
+            Iommu = Add(new VtdUnit(options, Memory, apicBus), v => v.Reset());
+            Bus.Mmio.Map(Iommu.Name, VtdBase, VtdUnit.WindowSize, Iommu);
+            ioApic.Output = new IoApicRemapping(Iommu, options.IoapicRequester, apicBus);
+        }
+
+        foreach (var function in Pci.Pci.Functions)
+        {
+            Add(function, _ => { });
+        }
+
+        if (Config.Edu is { } edu)
+        {
+            Edu = Add(new Edu("edu", new Bdf(0, EduSlot, 0), dma, Clock, edu), _ => { });
+            Plug(Edu.Function, true);
+        }
+
+        for (var i = 0; i < Config.Disks.Count; i++)
+        {
+            var disk = Config.Disks[i];
+            var backend = disk.Open();
+            backends.Add(backend);
+            var controller = new NvmeController(
+                $"nvme{i}", new Bdf(0, FirstDiskSlot + i, 0), dma, Clock,
+                new() { Namespaces = [new(backend, disk.BlockSize)], IoQueues = Math.Min(Config.Vcpus, 8), Serial = disk.Serial });
+            nvme.Add(Add(controller, _ => { }));
+            Plug(controller.Function, disk.BehindIommu);
+        }
+    }
+
+    void Plug(PciFunction function, bool behindIommu)
+    {
+        Pci.Add(function);
+        if (behindIommu)
+        {
+            function.Dma.Translator = Iommu;
+        }
+    }
+
+    /// <summary>The I/O APIC's messages pass the interrupt remapper under the I/O APIC's own requester id.</summary>
+    sealed class IoApicRemapping(VtdUnit unit, Bdf requester, ApicBus apics) : IInterruptSink
+    {
+        public void Deliver(MsiMessage message)
+        {
+            if (unit.TryRemap(requester, message, out var remapped))
+            {
+                apics.Deliver(remapped);
+            }
+        }
     }
 
     void AddLegacyDevices(IConsoleOutput console)

@@ -307,6 +307,12 @@ public sealed partial class VirtualMachine : IExitHandler, IPowerControl, IDispo
             cpu.Dispose();
         }
 
+        foreach (var backend in backends)
+        {
+            backend.Dispose();
+        }
+
+        inputArrived.Dispose();
         Code.Dispose();
         Memory.Dispose();
     }
