@@ -43,6 +43,8 @@ internal static class RunCommand
         };
         command.SetAction(result =>
         {
+            // The built-in guest drives every device there is, so that nothing needs to be named to see them work.
+            var builtIn = result.GetValue(kernel) == null && result.GetValue(restore) == null;
             var savePairs = result.GetValue(save) is { } text ? OptionText.Pairs("--save", text, "path", "at") : null;
             var options = new RunOptions
             {
@@ -56,9 +58,9 @@ internal static class RunCommand
                     StartTime = result.GetValue(rtc) is { } b
                         ? OptionText.Integer("--rtc", OptionText.Pairs("--rtc", b, "base")["base"], 0, 4_102_444_800)
                         : new MachineConfig().StartTime,
-                    Disks = [.. (result.GetValue(disk) ?? []).Select(DeviceOptions.Disk)],
-                    Vtd = result.GetValue(iommu) is { } i and not "none" ? DeviceOptions.Iommu(i) : null,
-                    Edu = result.GetValue(edu) is { } e ? DeviceOptions.Edu(e) : null,
+                    Disks = [.. Given(result.GetValue(disk), builtIn ? ["size=16M"] : []).Select(DeviceOptions.Disk)],
+                    Vtd = (result.GetValue(iommu) ?? (builtIn ? "vtd" : "none")) is var i and not "none" ? DeviceOptions.Iommu(i) : null,
+                    Edu = (result.GetValue(edu) ?? (builtIn ? "edu" : null)) is { } e ? DeviceOptions.Edu(e) : null,
                 },
                 Kernel = result.GetValue(kernel),
                 Initrd = result.GetValue(initrd) ?? [],
@@ -84,6 +86,8 @@ internal static class RunCommand
         });
         return command;
     }
+
+    static string[] Given(string[]? values, string[] otherwise) => values is { Length: > 0 } ? values : otherwise;
 
     static FlatStart Flat(string text)
     {

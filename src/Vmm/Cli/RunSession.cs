@@ -1,6 +1,7 @@
 using System.Net.Sockets;
 using Vmm.Firmware;
 using Vmm.Firmware.Boot;
+using Vmm.Firmware.BuiltIn;
 using Vmm.Machine;
 using Vmm.Platform.Snapshots;
 
@@ -88,7 +89,7 @@ internal sealed class RunSession(RunOptions options) : IDisposable
         return BootLoader.Plan(new()
         {
             RamBytes = options.Machine.MemoryBytes,
-            Image = options.Kernel != null ? ImageFile.Read(options.Kernel, "kernel") : throw new UsageException("--kernel is needed"),
+            Image = options.Kernel != null ? ImageFile.Read(options.Kernel, "kernel") : BuiltInGuest.Build(),
             ImageName = options.Kernel ?? "built-in",
             Protocol = options.Protocol,
             CommandLine = options.Append,
