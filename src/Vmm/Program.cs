@@ -14,17 +14,14 @@ internal static class Program
         var root = new RootCommand("A software x86-64 machine whose every DMA goes through a faithful IOMMU")
         {
             RunCommand.Create(),
+            InitrdCommand.Create(),
         };
         try
         {
             var parsed = root.Parse(args);
             if (parsed.Errors.Count != 0)
             {
-                foreach (var error in parsed.Errors)
-                {
-                    Console.Error.WriteLine($"vmm: {error.Message}");
-                }
-
+                Console.Error.WriteLine($"vmm: {string.Join(" ", parsed.Errors.Select(e => e.Message))}");
                 return ExitCode.BadUsage;
             }
 
