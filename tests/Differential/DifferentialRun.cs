@@ -55,7 +55,7 @@ internal sealed unsafe class DifferentialRun : IDisposable
         for (var i = 0; i < batch.Count; i++)
         {
             var sequence = batch.SequenceOf(i);
-            if (StateComparer.Compare(oracle.Results + i, subject.Results + i, sequence, Mask(sequence, i), batch.PlaceOf[i]) != Parts.None)
+            if (StateComparer.Compare(batch.States + i, oracle.Results + i, subject.Results + i, sequence, Mask(sequence, i), batch.PlaceOf[i]) != Parts.None)
             {
                 (different ??= []).Add(i);
             }

@@ -75,7 +75,7 @@ internal sealed unsafe class Shrinker : IDisposable
         var mask = SequenceBuilder.AllFlags & ~IcedFlags.ToEflags(sequence.Instructions[index].RflagsUndefined);
         oracle.Run(small);
         subject.Run(small);
-        var parts = StateComparer.Compare(oracle.Results, subject.Results, sequence, mask, batch.PlaceOf[at]);
+        var parts = StateComparer.Compare(small.States, oracle.Results, subject.Results, sequence, mask, batch.PlaceOf[at]);
         if (parts == Parts.None)
         {
             return null;

@@ -1269,8 +1269,8 @@ internal static unsafe class Binder
                 return false;
             case Mnemonic.Loop or Mnemonic.Loope or Mnemonic.Loopne or Mnemonic.Jcxz or Mnemonic.Jecxz or Mnemonic.Jrcxz:
                 return LoopOp(op, ref instruction, physical);
-            // CLDEMOTE and PREFETCHITx are reserved NOPs on processors without them.
-            case Mnemonic.Cldemote or Mnemonic.Prefetchit0 or Mnemonic.Prefetchit1 or Mnemonic.Nop or Mnemonic.Endbr64 or Mnemonic.Endbr32
+            // CLDEMOTE, PREFETCHITx and RDSSPx are reserved NOPs on processors without them; unwinders rely on the last.
+            case Mnemonic.Cldemote or Mnemonic.Rdsspd or Mnemonic.Rdsspq or Mnemonic.Prefetchit0 or Mnemonic.Prefetchit1 or Mnemonic.Nop or Mnemonic.Endbr64 or Mnemonic.Endbr32
                 or Mnemonic.Prefetchnta or Mnemonic.Prefetcht0 or Mnemonic.Prefetcht1
                 or Mnemonic.Prefetcht2 or Mnemonic.Prefetch or Mnemonic.Prefetchw or Mnemonic.Prefetchwt1 or Mnemonic.Lfence or Mnemonic.Mfence
                 or Mnemonic.Sfence or Mnemonic.Reservednop or Mnemonic.Fnop when instruction.Mnemonic != Mnemonic.Fnop:

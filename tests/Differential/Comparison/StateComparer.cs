@@ -23,7 +23,7 @@ internal static unsafe class StateComparer
 {
     const int MxcsrAt = 24, StackAt = 32, VectorsAt = 160, VectorsEnd = 416;
 
-    public static Parts Compare(CaseState* expected, CaseState* got, Sequence sequence, ulong flagsMask, int place)
+    public static Parts Compare(CaseState* before, CaseState* expected, CaseState* got, Sequence sequence, ulong flagsMask, int place)
     {
         var parts = Parts.None;
         if (!Same(expected->Gpr, got->Gpr, 128))
@@ -48,7 +48,7 @@ internal static unsafe class StateComparer
             parts |= Parts.Memory;
         }
 
-        return parts == Parts.None ? parts : Tolerance.Forgive(parts, expected, got, sequence);
+        return parts == Parts.None ? parts : Tolerance.Forgive(parts, before, expected, got, sequence);
     }
 
     static bool Same(void* a, void* b, int bytes) => new ReadOnlySpan<byte>(a, bytes).SequenceEqual(new ReadOnlySpan<byte>(b, bytes));
@@ -99,11 +99,11 @@ internal static unsafe class StateComparer
         return true;
     }
 
-    /// <summary>Sandbox offset of a byte of the memory image: the window, then the edge pieces.</summary>
-    static int PlaceOf(int i)
+    /// <summary>Sandbox offset of a byte of window and edge pieces.</summary>
+    static int PlaceOf(int index)
     {
-        var edge = i - Sandbox.WindowBytes;
-        return edge < 0 ? Sandbox.Window + i : Sandbox.EdgePieces[edge / Sandbox.EdgeBytes] + edge % Sandbox.EdgeBytes;
+        var edge = index - Sandbox.WindowBytes;
+        return edge < 0 ? Sandbox.Window + index : Sandbox.EdgePieces[edge / Sandbox.EdgeBytes] + edge % Sandbox.EdgeBytes;
     }
 
     static bool IsOpen(Sequence sequence, int offset)

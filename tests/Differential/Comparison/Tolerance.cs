@@ -1,3 +1,4 @@
+using Iced.Intel;
 using Vmm.Differential.Cases;
 using Vmm.Differential.Generation;
 
@@ -6,29 +7,31 @@ namespace Vmm.Differential.Comparison;
 /// <summary>Differences that the specifications allow between two processors.</summary>
 internal static unsafe class Tolerance
 {
-    const int StackAt = 32, VectorsAt = 160;
-    const ulong PageFault = 14, GeneralProtection = 13;
+    const uint C1 = 0x200, MisalignedMode = 1 << 17;
+    const int MxcsrAt = 24, StackAt = 32, VectorsAt = 160;
+    const ulong PageFault = 14, GeneralProtection = 13, StackFault = 12, SimdException = 19;
     const ushort ConditionsAndInexact = 0x4720;
-    const uint C1 = 0x200, MisalignedMask = 1 << 17;
-    const int MxcsrAt = 24;
 
-    public static Parts Forgive(Parts parts, CaseState* expected, CaseState* got, Sequence sequence)
+    public static Parts Forgive(Parts parts, CaseState* before, CaseState* expected, CaseState* got, Sequence sequence)
     {
-        if ((parts & Parts.Stop) != 0 && IsSameFarFault(expected, got, sequence))
-        {
-            parts &= ~Parts.Stop;
-        }
-
-        if ((*(uint*)(expected->Fx + MxcsrAt) & MisalignedMask) != 0)
+        if ((*(uint*)(expected->Fx + MxcsrAt) & MisalignedMode) != 0)
         {
             // MXCSR.MM exists on AMD only; loading it raises #GP elsewhere.
             return Parts.None;
+        }
+
+        var at = expected->Trap == CaseState.NoTrap ? -1 : sequence.IndexAt(expected->Rip);
+        if (at >= 0)
+        {
+            parts = ForgiveFault(parts, expected, got, sequence.Entries[at]);
         }
 
         switch (sequence.LastRole)
         {
             case Role.Reciprocal when (parts & Parts.Vectors) != 0 && SimilarSingles(expected->Fx + VectorsAt, got->Fx + VectorsAt):
                 return parts & ~Parts.Vectors;
+            case Role.Transcendental when IsOutsideDomain(before->Fx, sequence.Entries[0].Mnemonic):
+                return Parts.None;
             case Role.Transcendental when SimilarStack(expected->Fx, got->Fx):
                 return parts & ~Parts.X87Registers & ~(SameButInexact(expected->Fx, got->Fx) ? Parts.X87Control : Parts.None);
             case Role.PartialRemainder when (expected->Fx[3] & 4) != 0 && (got->Fx[3] & 4) != 0:
@@ -41,20 +44,29 @@ internal static unsafe class Tolerance
         }
     }
 
-    /// <summary>
-    /// Which word of a far pointer or return frame is read first is open. AMD's RETF n also reads an outer stack pointer before it
-    /// refuses a bad selector.
-    /// </summary>
-    static bool IsSameFarFault(CaseState* expected, CaseState* got, Sequence sequence)
+    static Parts ForgiveFault(Parts parts, CaseState* expected, CaseState* got, CodeEntry entry)
     {
-        var at = sequence.IndexAt(expected->Rip);
-        if (at < 0 || sequence.Entries[at].Role is not (Role.FarReturn or Role.FarBranch) || expected->Trap != PageFault || expected->Rip != got->Rip)
+        var samePageFault = expected->Trap == PageFault && got->Trap == PageFault && expected->Error == got->Error && expected->Rip == got->Rip;
+        switch (entry.Role)
         {
-            return false;
+            case Role.FarReturn or Role.FarBranch or Role.SaveFx or Role.LoadFx or Role.SaveEnvironment or Role.LoadEnvironment when samePageFault:
+                // Which word of an operand of several is touched first is open.
+                return parts & ~Parts.Stop;
+            case Role.FarReturn when expected->Trap == PageFault && got->Trap == GeneralProtection && expected->Rip == got->Rip && entry.Operands.Length == 1:
+                // AMD's RETF n reads an outer stack pointer before it refuses a bad selector.
+                return parts & ~Parts.Stop;
+            case Role.MaskedMove when expected->Trap == PageFault:
+                // Whether bytes that are masked off can fault, and which address is reported, is open (SDM 2B, MASKMOVQ).
+                return samePageFault ? parts & ~Parts.Stop : got->Trap == PageFault ? parts : Parts.None;
+            case Role.SaveFx or Role.LoadFx when expected->Trap == StackFault && got->Trap == GeneralProtection:
+                // Misaligned and not canonical at once: which comes first is open.
+                return parts & ~Parts.Stop;
+            case Role.Plain when expected->Trap == SimdException && got->Trap == SimdException && entry.Group == EncodingGroup.Mmx:
+                // Whether MMX state is entered before the exception is open.
+                return parts & ~Parts.X87Control & ~Parts.X87Registers;
+            default:
+                return parts;
         }
-
-        var reads = got->Trap == PageFault && expected->Error == got->Error;
-        return reads || (got->Trap == GeneralProtection && sequence.Entries[at].Role == Role.FarReturn && sequence.Entries[at].Operands.Length == 1);
     }
 
     /// <summary>Relative error of two such results: at most twice 1.5 * 2^-12.</summary>
@@ -78,7 +90,7 @@ internal static unsafe class Tolerance
     {
         for (var at = StackAt; at < VectorsAt; at += 16)
         {
-            var distance = (Int128)Order(a + at) - Order(b + at);
+            var distance = Order(a + at) - Order(b + at);
             if (distance < -2 || distance > 2)
             {
                 return false;
@@ -94,6 +106,21 @@ internal static unsafe class Tolerance
         var head = *(ushort*)(value + 8);
         var magnitude = (Int128)(head & 0x7FFF) << 63 | (*(ulong*)value & long.MaxValue);
         return (head & 0x8000) != 0 ? -magnitude : magnitude;
+    }
+
+    /// <summary>F2XM1 is defined for -1 to 1, FYL2XP1 for -(1 - sqrt(1/2)) to sqrt(2) - 1 (SDM 2A).</summary>
+    static bool IsOutsideDomain(byte* fx, Mnemonic mnemonic)
+    {
+        var head = *(ushort*)(fx + StackAt + 8) & 0x7FFF;
+        var significand = *(ulong*)(fx + StackAt);
+        var magnitude = head == 0 ? 0 : Math.ScaleB(significand / 9223372036854775808.0, Math.Clamp(head - 0x3FFF, -1000, 1000));
+        var negative = (fx[StackAt + 9] & 0x80) != 0;
+        return mnemonic switch
+        {
+            Mnemonic.F2xm1 => magnitude > 1,
+            Mnemonic.Fyl2xp1 => magnitude > (negative ? 0.2928 : 0.4142),
+            _ => false,
+        };
     }
 
     static bool SameButInexact(byte* a, byte* b) =>

@@ -40,11 +40,14 @@ internal sealed class CodeEntry
     /// <summary>A misaligned 16-byte operand faults.</summary>
     public bool NeedsAlignment { get; }
 
-    public bool HasMemoryForm => Operands.Any(Forms.MayBeMemory);
+    public bool HasMemoryForm => Role != Role.RegisterOnly && Operands.Any(Forms.MayBeMemory);
 
     /// <summary>The case ends here: what follows could read a result that is not compared exactly.</summary>
     public bool EndsSequence => Role is Role.SaveFx or Role.SaveEnvironment or Role.PartialRemainder or Role.Transcendental or Role.Reciprocal
         or Role.CompareToFlags;
+
+    /// <summary>Only a case of its own: the comparison looks at the starting state.</summary>
+    public bool StandsAlone => Role is Role.Transcendental;
 
     int MemoryBytesOf() => Mnemonic switch
     {

@@ -38,6 +38,9 @@ internal enum Role
     String,
     Translate,
     MaskedMove,
+
+    /// <summary>CVTPI2PS: with a memory operand AMD leaves the x87 state alone, Intel enters MMX state.</summary>
+    RegisterOnly,
     Enter,
     Leave,
     Return,
@@ -58,6 +61,7 @@ internal enum Role
     SaveFx,
     LoadFx,
     SaveEnvironment,
+    LoadEnvironment,
     LoadMxcsr,
     LoadBcd,
 

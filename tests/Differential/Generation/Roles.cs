@@ -52,6 +52,8 @@ internal static class Roles
             case Mnemonic.Fxsave or Mnemonic.Fxsave64: return Role.SaveFx;
             case Mnemonic.Fxrstor or Mnemonic.Fxrstor64: return Role.LoadFx;
             case Mnemonic.Fnstenv or Mnemonic.Fstenv or Mnemonic.Fnsave or Mnemonic.Fsave: return Role.SaveEnvironment;
+            case Mnemonic.Fldenv or Mnemonic.Frstor: return Role.LoadEnvironment;
+            case Mnemonic.Cvtpi2ps: return Role.RegisterOnly;
             case Mnemonic.Ldmxcsr: return Role.LoadMxcsr;
             case Mnemonic.Fbld: return Role.LoadBcd;
             case Mnemonic.Fprem or Mnemonic.Fprem1: return Role.PartialRemainder;

@@ -49,12 +49,13 @@ internal sealed class Sequence
         Starts[0] = 0;
     }
 
-    /// <summary>Number of the instruction at an address, or -1.</summary>
+    /// <summary>Number of the instruction at an address (or behind its FWAIT), or -1.</summary>
     public int IndexAt(ulong address)
     {
         for (var i = 0; i < Count; i++)
         {
-            if (Rip + (ulong)Starts[i] == address)
+            var start = Rip + (ulong)Starts[i];
+            if (start == address || (start + 1 == address && Entries[i].OpCode.Fwait))
             {
                 return i;
             }

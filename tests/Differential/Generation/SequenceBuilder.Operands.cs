@@ -64,7 +64,7 @@ internal sealed unsafe partial class SequenceBuilder
         var at = Array.FindIndex(entry.Operands, Forms.MayBeMemory);
         var optional = at >= 0 && Forms.IsRegisterOrMemory(entry.Operands[at]);
         var wanted = sequence.Group is EncodingGroup.AddressSize && sequence.Count == 0 ? 100 : 45;
-        return optional && !random.Percent(wanted) ? -1 : at;
+        return entry.Role == Role.RegisterOnly || (optional && !random.Percent(wanted)) ? -1 : at;
     }
 
     bool ChooseOther(int at, OpCodeOperandKind kind)

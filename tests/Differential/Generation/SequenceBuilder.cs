@@ -59,7 +59,8 @@ internal sealed unsafe partial class SequenceBuilder
         for (var tries = 0; target.Count < wanted && tries < 12 && !target.Entries[target.Count - 1].EndsSequence; tries++)
         {
             var others = pure || random.Percent(75) ? pool : CodeCatalog.Of((EncodingGroup)random.Below((int)EncodingGroup.Privileged));
-            TryAppend(others[random.Below(others.Length)], 2);
+            var next = others[random.Below(others.Length)];
+            _ = !next.StandsAlone && TryAppend(next, 2);
         }
 
         Finish(code + slot * Sandbox.SlotBytes);

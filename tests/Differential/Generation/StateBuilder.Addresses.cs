@@ -45,9 +45,9 @@ internal sealed unsafe partial class StateBuilder
         else if (pin.Scale > 1)
         {
             // Index alone: the displacement is a multiple of 16, so a multiple of the scale stays reachable.
-            var narrowRest = pin.Narrow ? (uint)rest : rest;
-            rest = pin.Narrow ? narrowRest / (ulong)pin.Scale : (ulong)((long)narrowRest / pin.Scale);
-            operandPlace += (int)(rest * (ulong)pin.Scale - narrowRest);
+            var shift = System.Numerics.BitOperations.Log2((uint)pin.Scale);
+            rest = pin.Narrow ? (uint)rest >> shift : (ulong)((long)rest >> shift);
+            operandPlace &= -pin.Scale;
         }
 
         state->Gpr[pin.Register] = pin.Narrow ? (uint)rest | random.Next() << 32 : rest;
