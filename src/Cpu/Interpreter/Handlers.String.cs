@@ -48,6 +48,10 @@ internal static unsafe partial class Handlers
         s->Extra += units;
     }
 
+    /// <summary>Under the trap flag each iteration is a step of its own (SDM 3B §17.3.1.4).</summary>
+    [MethodImpl(Inline)]
+    static bool IsStepping(CpuState* s) => (s->FlagRest & Cr.TF) != 0;
+
     /// <summary>Starts the same instruction over; the iteration done counts as one instruction.</summary>
     static Block* Again(CpuState* s, Op* op)
     {
@@ -67,6 +71,7 @@ internal static unsafe partial class Handlers
         var repeat = op->Aux != NoRepeat;
         var left = repeat ? s->Gpr[1] & mask : 1;
         var step = Step<T>(s);
+        var stepping = IsStepping(s);
         var moved = 0;
         while (left != 0)
         {
@@ -78,7 +83,7 @@ internal static unsafe partial class Handlers
             var n = 0ul;
             var source = StringAt(s, op, 6, op->Segment, sizeof(T), false);
             var target = StringAt(s, op, 7, Seg.ES, sizeof(T), true);
-            if (repeat && step > 0 && (s->Mode & Vcpu.ModeFlat) != 0)
+            if (repeat && step > 0 && !stepping && (s->Mode & Vcpu.ModeFlat) != 0)
             {
                 n = Math.Min(left, Math.Min(4096 - (source & 0xFFF), 4096 - (target & 0xFFF)) / (ulong)sizeof(T));
                 if (n > 1)
@@ -115,7 +120,7 @@ internal static unsafe partial class Handlers
             SetCounted(s, op, 1, left);
             moved += (int)n * sizeof(T);
             Spend(s, (long)(n * (ulong)sizeof(T) >> 4));
-            if (op[1].Handler == Stale || op[1].Handler == BreakHere)
+            if (stepping || op[1].Handler == Stale || op[1].Handler == BreakHere)
             {
                 return left == 0 ? Next(s, op) : Again(s, op);
             }
@@ -131,6 +136,7 @@ internal static unsafe partial class Handlers
         var repeat = op->Aux != NoRepeat;
         var left = repeat ? s->Gpr[1] & mask : 1;
         var step = Step<T>(s);
+        var stepping = IsStepping(s);
         var moved = 0;
         while (left != 0)
         {
@@ -141,7 +147,7 @@ internal static unsafe partial class Handlers
 
             var n = 0ul;
             var target = StringAt(s, op, 7, Seg.ES, sizeof(T), true);
-            if (repeat && step > 0 && (s->Mode & Vcpu.ModeFlat) != 0)
+            if (repeat && step > 0 && !stepping && (s->Mode & Vcpu.ModeFlat) != 0)
             {
                 n = Math.Min(left, (4096 - (target & 0xFFF)) / (ulong)sizeof(T));
                 if (n > 1)
@@ -177,7 +183,7 @@ internal static unsafe partial class Handlers
             SetCounted(s, op, 1, left);
             moved += (int)n * sizeof(T);
             Spend(s, (long)(n * (ulong)sizeof(T) >> 4));
-            if (op[1].Handler == Stale || op[1].Handler == BreakHere)
+            if (stepping || op[1].Handler == Stale || op[1].Handler == BreakHere)
             {
                 return left == 0 ? Next(s, op) : Again(s, op);
             }
@@ -191,9 +197,10 @@ internal static unsafe partial class Handlers
     {
         var repeat = op->Aux != NoRepeat;
         var left = repeat ? s->Gpr[1] & CounterMask(op) : 1;
+        var bounds = IsStepping(s) ? 1 : ElementBound;
         for (var bound = 0; left != 0; bound++)
         {
-            if (bound == ElementBound)
+            if (bound == bounds)
             {
                 return Again(s, op);
             }
@@ -222,9 +229,10 @@ internal static unsafe partial class Handlers
         var repeat = op->Aux != NoRepeat;
         var left = repeat ? s->Gpr[1] & CounterMask(op) : 1;
         var acc = Get<T>(s, 0);
+        var bounds = IsStepping(s) ? 1 : ElementBound;
         for (var bound = 0; left != 0; bound++)
         {
-            if (bound == ElementBound)
+            if (bound == bounds)
             {
                 return Again(s, op);
             }
@@ -256,9 +264,10 @@ internal static unsafe partial class Handlers
     {
         var repeat = op->Aux != NoRepeat;
         var left = repeat ? s->Gpr[1] & CounterMask(op) : 1;
+        var bounds = IsStepping(s) ? 1 : ElementBound;
         for (var bound = 0; left != 0; bound++)
         {
-            if (bound == ElementBound)
+            if (bound == bounds)
             {
                 return Again(s, op);
             }

@@ -16,8 +16,9 @@ internal readonly unsafe struct MmxConversion : ICold
             return false;
         }
 
-        // Pending x87 errors come first, as for all that touches the MMX registers.
-        if (!X87Gate.TryPending(cpu, s, op) || !TryFetch(cpu, s, op, ref instruction, out var source))
+        // Pending x87 errors come first, as for all that touches the MMX registers; CVTPI2PD from memory does not.
+        var touchesMmx = instruction.Mnemonic != Mnemonic.Cvtpi2pd || instruction.Op1Kind == OpKind.Register;
+        if ((touchesMmx && !X87Gate.TryPending(cpu, s, op)) || !TryFetch(cpu, s, op, ref instruction, out var source))
         {
             return false;
         }
