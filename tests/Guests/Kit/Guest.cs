@@ -29,15 +29,20 @@ internal sealed class Guest : IDisposable
     readonly Console console = new();
 
     public Guest(Kernel kernel, string init, int vcpus = 1, ulong memory = 256ul << 20, string append = "", IReadOnlyList<ArchiveEntry>? extra = null, IReadOnlyList<KernelModule>? modules = null)
+        : this(kernel, new MachineConfig { MemoryBytes = memory, Vcpus = vcpus }, init, append, extra, modules)
     {
-        Machine = new(new() { MemoryBytes = memory, Vcpus = vcpus }, console.Port);
+    }
+
+    public Guest(Kernel kernel, MachineConfig config, string init, string append, IReadOnlyList<ArchiveEntry>? extra = null, IReadOnlyList<KernelModule>? modules = null)
+    {
+        Machine = new(config, console.Port);
         var initrd = new BusyboxInitrd
         {
             Busybox = DebianArchive.Get("busybox-static"), Init = init, Extra = extra ?? [], Modules = modules ?? [],
         }.Pack();
         Machine.Boot(BootLoader.Plan(new()
         {
-            RamBytes = memory, Image = kernel.Image, CommandLine = $"console=ttyS0 cryptomgr.notests {append}".Trim(), Modules = [new("", initrd)],
+            RamBytes = config.MemoryBytes, Image = kernel.Image, CommandLine = $"console=ttyS0 cryptomgr.notests {append}".Trim(), Modules = [new("", initrd)],
             Acpi = Machine.BuildAcpi(),
         }));
     }
