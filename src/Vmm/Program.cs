@@ -15,6 +15,7 @@ internal static class Program
         {
             RunCommand.Create(),
             InitrdCommand.Create(),
+            IommuCommand.Create(),
         };
         try
         {

@@ -48,6 +48,7 @@ internal sealed class RunReport(VirtualMachine machine, RunOutcome outcome, int 
         text.AppendLine(CultureInfo.InvariantCulture, $"  host time     {host.TotalSeconds:F2} s, {Mips:F0} MIPS");
         text.AppendLine($"  exits         {string.Join(", ", Exits.Select(e => string.Create(CultureInfo.InvariantCulture, $"{e.Reason} {e.Count:N0}")))}");
         text.AppendLine($"  accesses      {string.Join(", ", Devices.Take(12).Select(d => string.Create(CultureInfo.InvariantCulture, $"{d.Name} {d.Reads:N0}r/{d.Writes:N0}w")))}");
+        text.Append(IommuReport.Text(machine));
         text.AppendLine($"  state hash    {hash}");
         if (registers)
         {

@@ -3,7 +3,6 @@ using Vmm.Firmware;
 using Vmm.Firmware.Boot;
 using Vmm.Firmware.BuiltIn;
 using Vmm.Machine;
-using Vmm.Platform.Snapshots;
 
 namespace Vmm.Cli;
 
@@ -65,17 +64,7 @@ internal sealed class RunSession(RunOptions options) : IDisposable
     {
         if (options.Restore != null)
         {
-            using var file = Open("--restore", options.Restore, FileMode.Open, FileAccess.Read);
-            try
-            {
-                machine = new(SnapshotFile.ReadConfig(file), console);
-                SnapshotFile.Load(machine, file);
-            }
-            catch (SnapshotException bad)
-            {
-                throw new UsageException($"--restore: {options.Restore}: {bad.Message}");
-            }
-
+            machine = IommuCommand.Restored(options.Restore, options.Machine, console);
             return;
         }
 
