@@ -28,9 +28,10 @@ internal sealed class Guest : IDisposable
 
     readonly Console console = new();
 
-    public Guest(Kernel kernel, string init, int vcpus = 1, ulong memory = 256ul << 20, string append = "", IReadOnlyList<ArchiveEntry>? extra = null, IReadOnlyList<KernelModule>? modules = null)
+    public Guest(Kernel kernel, string init, int vcpus = 1, ulong memory = 256ul << 20, string append = "", IReadOnlyList<ArchiveEntry>? extra = null, IReadOnlyList<KernelModule>? modules = null, Func<MachineConfig, MachineConfig>? configure = null)
     {
-        Machine = new(new() { MemoryBytes = memory, Vcpus = vcpus }, console.Port);
+        var config = new MachineConfig { MemoryBytes = memory, Vcpus = vcpus };
+        Machine = new(configure?.Invoke(config) ?? config, console.Port);
         var initrd = new BusyboxInitrd
         {
             Busybox = DebianArchive.Get("busybox-static"), Init = init, Extra = extra ?? [], Modules = modules ?? [],
