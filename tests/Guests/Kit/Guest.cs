@@ -28,10 +28,12 @@ internal sealed class Guest : IDisposable
 
     readonly Console console = new();
 
-    public Guest(Kernel kernel, string init, int vcpus = 1, ulong memory = 256ul << 20, string append = "", IReadOnlyList<ArchiveEntry>? extra = null, IReadOnlyList<KernelModule>? modules = null)
-        : this(kernel, new MachineConfig { MemoryBytes = memory, Vcpus = vcpus }, init, append, extra, modules)
+    public Guest(Kernel kernel, string init, int vcpus = 1, ulong memory = 256ul << 20, string append = "", IReadOnlyList<ArchiveEntry>? extra = null, IReadOnlyList<KernelModule>? modules = null, Func<MachineConfig, MachineConfig>? configure = null)
+        : this(kernel, Configure(new MachineConfig { MemoryBytes = memory, Vcpus = vcpus }, configure), init, append, extra, modules)
     {
     }
+
+    static MachineConfig Configure(MachineConfig config, Func<MachineConfig, MachineConfig>? configure) => configure?.Invoke(config) ?? config;
 
     public Guest(Kernel kernel, MachineConfig config, string init, string append, IReadOnlyList<ArchiveEntry>? extra = null, IReadOnlyList<KernelModule>? modules = null)
     {

@@ -303,6 +303,11 @@ public sealed class NvmeQueueTests : IDisposable
         Assert.Equal(1ul, pin.Load(NvmeRegister.INTMC, 4));
         pin.Store(NvmeRegister.INTMC, 2);
         Assert.False(line.Level);
+        pin.Store(NvmeRegister.INTMS, 0x8000_0000);
+        Assert.Equal(0x8000_0001ul, pin.Load(NvmeRegister.INTMS, 4));
+        Assert.False(line.Level);
+        pin.Store(NvmeRegister.INTMC + 3, 0x80, 1);
+        Assert.Equal(1ul, pin.Load(NvmeRegister.INTMC, 4));
         pin.Store(NvmeRegister.INTMC, 1);
         Assert.True(line.Level);
         Assert.Equal(0ul, pin.Load(NvmeRegister.INTMS, 4));

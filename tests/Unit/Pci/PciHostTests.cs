@@ -191,7 +191,7 @@ public sealed class PciHostTests : IDisposable
     [Fact]
     public void Every_byte_value_in_every_config_byte_is_survived()
     {
-        for (var slot = 0; slot < 8; slot++)
+        for (var slot = 0; slot < 3; slot++)
         {
             bench.Plug(slot + 2, $"d{slot}");
         }
