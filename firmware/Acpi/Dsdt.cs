@@ -4,8 +4,7 @@ namespace Vmm.Firmware.Acpi;
 internal static class Dsdt
 {
     const byte Revision = 2;
-    const ushort ConfigurationPorts = 0xCF8, ResetPort = 0xCF9;
-    const uint PageSize = 0x1000;
+    const ushort ConfigurationPorts = 0xCF8;
 
     /// <summary>Builds the table.</summary>
     public static byte[] Build(AcpiConfig config)
@@ -62,26 +61,14 @@ internal static class Dsdt
         Aml.Integer((ulong)route.Gsi)))]));
 
     /// <summary>Linux uses ECAM only when some device like this reserves it.</summary>
-    static byte[] Motherboard(AcpiConfig config)
-    {
-        var resources = new ResourceTemplate()
+    static byte[] Motherboard(AcpiConfig config) => Aml.Device(
+        "MBRD",
+        Aml.Name("_HID", Aml.EisaId("PNP0C02")),
+        Aml.Name("_UID", Aml.Integer(0)),
+        Aml.Name("_CRS", new ResourceTemplate()
             .Memory32Fixed((uint)config.EcamBase, AcpiBuilder.EcamLength(config))
-            .Memory32Fixed(config.IoApicAddress, PageSize)
-            .Memory32Fixed(config.LocalApicAddress, PageSize);
-        foreach (var unit in config.Dmar?.Units ?? [])
-        {
-            if (unit.RegisterBase <= uint.MaxValue)
-            {
-                resources.Memory32Fixed((uint)unit.RegisterBase, PageSize);
-            }
-        }
-
-        return Aml.Device(
-            "MBRD",
-            Aml.Name("_HID", Aml.EisaId("PNP0C02")),
-            Aml.Name("_UID", Aml.Integer(0)),
-            Aml.Name("_CRS", resources.Io(config.PowerPort, AcpiBuilder.PowerPorts).Io(ResetPort, 1).ToAml()));
-    }
+            .Io(config.PowerPort, AcpiBuilder.PowerPorts)
+            .ToAml()));
 
     static byte[] Serial(AcpiSerialPort port, int index) => Aml.Device(
         $"COM{index + 1}",

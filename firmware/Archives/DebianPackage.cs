@@ -64,16 +64,17 @@ public sealed class DebianPackage
     public ReadOnlyMemory<byte> Extract(string path)
     {
         var name = path.TrimStart('.').TrimStart('/');
-        foreach (var entry in Entries(entry => entry.Path == name))
-        {
-            if (entry.Path == name && entry.Kind == ArchiveEntryKind.File)
-            {
-                return entry.Content;
-            }
-        }
-
-        throw new ImageException($"deb file {name}", -1, "the package does not contain it");
+        return ExtractFirst(candidate => candidate == name)?.Content
+            ?? throw new ImageException($"deb file {name}", -1, "the package does not contain it");
     }
+
+    /// <summary>
+    /// The first installed file that <paramref name="wanted"/> picks by path, or null. Unpacks no further than to it; kernel
+    /// packages have boot/vmlinuz-VERSION near the start.
+    /// </summary>
+    /// <exception cref="ImageException">The archive is damaged before that file.</exception>
+    public ArchiveEntry? ExtractFirst(Func<string, bool> wanted) =>
+        Entries(entry => wanted(entry.Path)).FirstOrDefault(entry => entry.Kind == ArchiveEntryKind.File && wanted(entry.Path));
 
     /// <summary>A field of the control file, such as "Package" or "Version"; null when absent.</summary>
     public string? ControlField(string name)

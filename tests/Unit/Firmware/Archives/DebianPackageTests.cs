@@ -33,6 +33,8 @@ public sealed class DebianPackageTests
         Assert.Equal(13, package.Extract("/boot/vmlinuz").Length);
         Assert.Equal(13, package.Extract("./boot/vmlinuz").Length);
         Assert.Equal(["bin/tool"], package.Extract(path => path.StartsWith("bin/", StringComparison.Ordinal)).Select(entry => entry.Path));
+        Assert.Equal("boot/vmlinuz", package.ExtractFirst(path => path.StartsWith("boot/", StringComparison.Ordinal))!.Path);
+        Assert.Null(package.ExtractFirst(path => path == "bin/alias"));
         Assert.Contains("boot/absent", Assert.Throws<ImageException>(() => package.Extract("boot/absent")).Message, StringComparison.Ordinal);
     }
 
