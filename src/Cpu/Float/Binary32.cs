@@ -171,7 +171,27 @@ internal static class Binary32
 
     /// <summary>To an integral value; <paramref name="reportInexact"/> is the inverse of bit 3 of the ROUND instructions' immediate.</summary>
     public static uint ToIntegral(uint a, FloatRounding rounding, bool reportInexact, ref FloatContext c)
-        => (uint)SoftSse.ToIntegral(FloatFormat.Binary32, a, rounding, reportInexact, ref c);
+    {
+        if (!Plain(a))
+        {
+            return (uint)SoftSse.ToIntegral(FloatFormat.Binary32, a, rounding, reportInexact, ref c);
+        }
+
+        float value = BitConverter.UInt32BitsToSingle(a);
+        float rounded = rounding switch
+        {
+            FloatRounding.Nearest => MathF.Round(value, MidpointRounding.ToEven),
+            FloatRounding.Down => MathF.Floor(value),
+            FloatRounding.Up => MathF.Ceiling(value),
+            _ => MathF.Truncate(value),
+        };
+        if (rounded != value && reportInexact)
+        {
+            c.Raise(FloatFlags.PE);
+        }
+
+        return BitConverter.SingleToUInt32Bits(rounded) | (a & SignBit);
+    }
 
     /// <summary>Finite, of an exponent from which neither rounding nor an error term reaches the subnormal range.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -182,7 +182,27 @@ internal static class Binary64
 
     /// <summary>To an integral value; <paramref name="reportInexact"/> is the inverse of bit 3 of the ROUND instructions' immediate.</summary>
     public static ulong ToIntegral(ulong a, FloatRounding rounding, bool reportInexact, ref FloatContext c)
-        => SoftSse.ToIntegral(FloatFormat.Binary64, a, rounding, reportInexact, ref c);
+    {
+        if (!Plain(a))
+        {
+            return SoftSse.ToIntegral(FloatFormat.Binary64, a, rounding, reportInexact, ref c);
+        }
+
+        double value = BitConverter.UInt64BitsToDouble(a);
+        double rounded = rounding switch
+        {
+            FloatRounding.Nearest => Math.Round(value, MidpointRounding.ToEven),
+            FloatRounding.Down => Math.Floor(value),
+            FloatRounding.Up => Math.Ceiling(value),
+            _ => Math.Truncate(value),
+        };
+        if (rounded != value && reportInexact)
+        {
+            c.Raise(FloatFlags.PE);
+        }
+
+        return BitConverter.DoubleToUInt64Bits(rounded) | (a & SignBit);
+    }
 
     /// <summary>Finite, of an exponent from which neither rounding nor an error term reaches the subnormal range.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -24,6 +24,9 @@ internal readonly struct AddOperation : IFloatOperation
     public static double Host(double a, double b) => a + b;
 
     /// <inheritdoc/>
+    public static bool ZeroIsExact(bool aIsZero, bool bIsZero) => true;
+
+    /// <inheritdoc/>
     public static Vector128<T> ZeroIsExact<T>(Vector128<T> aIsZero, Vector128<T> bIsZero) => Vector128<T>.AllBitsSet;
 }
 
@@ -47,6 +50,9 @@ internal readonly struct SubtractOperation : IFloatOperation
 
     /// <inheritdoc/>
     public static double Host(double a, double b) => a - b;
+
+    /// <inheritdoc/>
+    public static bool ZeroIsExact(bool aIsZero, bool bIsZero) => true;
 
     /// <inheritdoc/>
     public static Vector128<T> ZeroIsExact<T>(Vector128<T> aIsZero, Vector128<T> bIsZero) => Vector128<T>.AllBitsSet;
@@ -74,6 +80,9 @@ internal readonly struct MultiplyOperation : IFloatOperation
     public static double Host(double a, double b) => a * b;
 
     /// <inheritdoc/>
+    public static bool ZeroIsExact(bool aIsZero, bool bIsZero) => aIsZero || bIsZero;
+
+    /// <inheritdoc/>
     public static Vector128<T> ZeroIsExact<T>(Vector128<T> aIsZero, Vector128<T> bIsZero) => aIsZero | bIsZero;
 }
 
@@ -97,6 +106,9 @@ internal readonly struct DivideOperation : IFloatOperation
 
     /// <inheritdoc/>
     public static double Host(double a, double b) => a / b;
+
+    /// <inheritdoc/>
+    public static bool ZeroIsExact(bool aIsZero, bool bIsZero) => aIsZero && !bIsZero;
 
     /// <inheritdoc/>
     public static Vector128<T> ZeroIsExact<T>(Vector128<T> aIsZero, Vector128<T> bIsZero) => Vector128.AndNot(aIsZero, bIsZero);
@@ -124,6 +136,9 @@ internal readonly struct MinOperation : IFloatOperation
     public static double Host(double a, double b) => a < b ? a : b;
 
     /// <inheritdoc/>
+    public static bool ZeroIsExact(bool aIsZero, bool bIsZero) => true;
+
+    /// <inheritdoc/>
     public static Vector128<T> ZeroIsExact<T>(Vector128<T> aIsZero, Vector128<T> bIsZero) => Vector128<T>.AllBitsSet;
 }
 
@@ -149,6 +164,9 @@ internal readonly struct MaxOperation : IFloatOperation
     public static double Host(double a, double b) => a > b ? a : b;
 
     /// <inheritdoc/>
+    public static bool ZeroIsExact(bool aIsZero, bool bIsZero) => true;
+
+    /// <inheritdoc/>
     public static Vector128<T> ZeroIsExact<T>(Vector128<T> aIsZero, Vector128<T> bIsZero) => Vector128<T>.AllBitsSet;
 }
 
@@ -172,6 +190,9 @@ internal readonly struct SquareRootOperation : IFloatOperation
 
     /// <inheritdoc/>
     public static double Host(double a, double b) => Math.Sqrt(b);
+
+    /// <inheritdoc/>
+    public static bool ZeroIsExact(bool aIsZero, bool bIsZero) => bIsZero;
 
     /// <inheritdoc/>
     public static Vector128<T> ZeroIsExact<T>(Vector128<T> aIsZero, Vector128<T> bIsZero) => bIsZero;

@@ -23,6 +23,9 @@ internal interface IFloatOperation
     /// <summary>Host arithmetic on zeros and normal numbers.</summary>
     static abstract double Host(double a, double b);
 
+    /// <summary>Whether a zero result is exact and of the right sign, given which operands are zeros.</summary>
+    static abstract bool ZeroIsExact(bool aIsZero, bool bIsZero);
+
     /// <summary>Where a zero result is exact and of the right sign, given which operands are zeros.</summary>
     static abstract Vector128<T> ZeroIsExact<T>(Vector128<T> aIsZero, Vector128<T> bIsZero);
 }

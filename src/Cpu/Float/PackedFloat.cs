@@ -10,18 +10,8 @@ internal static class PackedFloat
     public static Vector128<uint> Run32<T>(Vector128<uint> a, Vector128<uint> b, ref FloatContext c)
         where T : struct, IFloatOperation
     {
-        if (c.InexactIsSilent && Vector128.EqualsAll(Plain(a) & Plain(b), Vector128<uint>.AllBitsSet))
-        {
-            Vector128<uint> result = T.Host(a.AsSingle(), b.AsSingle()).AsUInt32();
-            Vector128<uint> zero = T.ZeroIsExact(Vector128.Equals(a << 1, default), Vector128.Equals(b << 1, default))
-                & Vector128.Equals(result << 1, default);
-            if (Vector128.EqualsAll(Safe(result) | zero, Vector128<uint>.AllBitsSet))
-            {
-                return result;
-            }
-        }
-
-        return Vector128.Create(
+        Vector128<uint> host = T.Host(a.AsSingle(), b.AsSingle()).AsUInt32();
+        return c.InexactIsSilent && IsHostResult<T>(a, b, host) ? host : Vector128.Create(
             T.Single(a[0], b[0], ref c), T.Single(a[1], b[1], ref c), T.Single(a[2], b[2], ref c), T.Single(a[3], b[3], ref c));
     }
 
@@ -29,18 +19,29 @@ internal static class PackedFloat
     public static Vector128<ulong> Run64<T>(Vector128<ulong> a, Vector128<ulong> b, ref FloatContext c)
         where T : struct, IFloatOperation
     {
-        if (c.InexactIsSilent && Vector128.EqualsAll(Plain(a) & Plain(b), Vector128<ulong>.AllBitsSet))
-        {
-            Vector128<ulong> result = T.Host(a.AsDouble(), b.AsDouble()).AsUInt64();
-            Vector128<ulong> zero = T.ZeroIsExact(Vector128.Equals(a << 1, default), Vector128.Equals(b << 1, default))
-                & Vector128.Equals(result << 1, default);
-            if (Vector128.EqualsAll(Safe(result) | zero, Vector128<ulong>.AllBitsSet))
-            {
-                return result;
-            }
-        }
+        Vector128<ulong> host = T.Host(a.AsDouble(), b.AsDouble()).AsUInt64();
+        return c.InexactIsSilent && IsHostResult<T>(a, b, host)
+            ? host : Vector128.Create(T.Double(a[0], b[0], ref c), T.Double(a[1], b[1], ref c));
+    }
 
-        return Vector128.Create(T.Double(a[0], b[0], ref c), T.Double(a[1], b[1], ref c));
+    /// <summary>Whether what the host made of <paramref name="a"/> and <paramref name="b"/> is the result, given that inexactness is silent.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool IsHostResult<T>(Vector128<uint> a, Vector128<uint> b, Vector128<uint> result)
+        where T : struct, IFloatOperation
+    {
+        Vector128<uint> zero = T.ZeroIsExact(Vector128.Equals(a << 1, default), Vector128.Equals(b << 1, default))
+            & Vector128.Equals(result << 1, default);
+        return Vector128.EqualsAll(Plain(a) & Plain(b) & (Safe(result) | zero), Vector128<uint>.AllBitsSet);
+    }
+
+    /// <summary>The same for double precision.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool IsHostResult<T>(Vector128<ulong> a, Vector128<ulong> b, Vector128<ulong> result)
+        where T : struct, IFloatOperation
+    {
+        Vector128<ulong> zero = T.ZeroIsExact(Vector128.Equals(a << 1, default), Vector128.Equals(b << 1, default))
+            & Vector128.Equals(result << 1, default);
+        return Vector128.EqualsAll(Plain(a) & Plain(b) & (Safe(result) | zero), Vector128<ulong>.AllBitsSet);
     }
 
     // Zero or normal.

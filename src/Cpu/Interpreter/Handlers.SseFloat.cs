@@ -18,7 +18,12 @@ internal static unsafe partial class Handlers
             return SseAccess.Refuse(s, op);
         }
 
-        return TOp.Run(s, op, (byte*)s + op->B) ? Next(s, op) : null;
+        if (!TOp.Run(s, op, (byte*)s + op->B))
+        {
+            return null;
+        }
+
+        return Next(s, op);
     }
 
     /// <summary>Source in memory.</summary>
@@ -39,6 +44,11 @@ internal static unsafe partial class Handlers
         }
 
         var source = Mem.Peek(s, op, va, TOp.Bytes);
-        return source != null && TOp.Run(s, op, source) ? Next(s, op) : null;
+        if (source == null || !TOp.Run(s, op, source))
+        {
+            return null;
+        }
+
+        return Next(s, op);
     }
 }

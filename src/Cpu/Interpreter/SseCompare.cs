@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using Vmm.Cpu.Float;
 using Vmm.Cpu.State;
@@ -9,10 +10,27 @@ internal readonly unsafe struct OrderSingle : ISseFloat
 {
     public static int Bytes => 4;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool Run(CpuState* s, Op* op, byte* source)
     {
+        var a = *(uint*)((byte*)s + op->A);
+        var b = *(uint*)source;
+        if (Binary32.Plain(a, b))
+        {
+            var x = BitConverter.UInt32BitsToSingle(a);
+            var y = BitConverter.UInt32BitsToSingle(b);
+            SseOrder.Set(s, x < y, x == y);
+            return true;
+        }
+
+        return Slow(s, op, a, b);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    static bool Slow(CpuState* s, Op* op, uint a, uint b)
+    {
         var c = FloatContext.FromMxcsr(s->Mxcsr);
-        var order = Binary32.Compare(*(uint*)((byte*)s + op->A), *(uint*)source, op->Imm != 0, ref c);
+        var order = Binary32.Compare(a, b, op->Imm != 0, ref c);
         return SseOrder.Accept(s, op, c, order);
     }
 }
@@ -22,10 +40,27 @@ internal readonly unsafe struct OrderDouble : ISseFloat
 {
     public static int Bytes => 8;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool Run(CpuState* s, Op* op, byte* source)
     {
+        var a = *(ulong*)((byte*)s + op->A);
+        var b = *(ulong*)source;
+        if (Binary64.Plain(a, b))
+        {
+            var x = BitConverter.UInt64BitsToDouble(a);
+            var y = BitConverter.UInt64BitsToDouble(b);
+            SseOrder.Set(s, x < y, x == y);
+            return true;
+        }
+
+        return Slow(s, op, a, b);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    static bool Slow(CpuState* s, Op* op, ulong a, ulong b)
+    {
         var c = FloatContext.FromMxcsr(s->Mxcsr);
-        var order = Binary64.Compare(*(ulong*)((byte*)s + op->A), *(ulong*)source, op->Imm != 0, ref c);
+        var order = Binary64.Compare(a, b, op->Imm != 0, ref c);
         return SseOrder.Accept(s, op, c, order);
     }
 }
@@ -33,6 +68,15 @@ internal readonly unsafe struct OrderDouble : ISseFloat
 /// <summary>Results of ordered comparisons.</summary>
 internal static unsafe class SseOrder
 {
+    /// <summary>Sets EFLAGS for ordered operands: CF if less, ZF if equal, and nothing else.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Set(CpuState* s, bool less, bool equal)
+    {
+        // As Flags.WriteArithmetic would: the result 0 needs its parity turned, CF without OF is the top two bits.
+        s->FlagRes = equal ? 0ul : 1ul;
+        s->FlagAux = less ? 0xC000_0000_0000_0000 : equal ? 0x100ul : 0;
+    }
+
     /// <summary>Sets EFLAGS unless an unmasked exception was met. False: it waits.</summary>
     public static bool Accept(CpuState* s, Op* op, in FloatContext c, FloatOrder order)
     {

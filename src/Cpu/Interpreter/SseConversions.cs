@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using Vmm.Cpu.Float;
 using Vmm.Cpu.State;
@@ -9,7 +10,20 @@ internal readonly unsafe struct SingleToDouble : ISseFloat
 {
     public static int Bytes => 4;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool Run(CpuState* s, Op* op, byte* source)
+    {
+        if (Binary32.Plain(*(uint*)source))
+        {
+            *(double*)((byte*)s + op->A) = *(float*)source;
+            return true;
+        }
+
+        return Slow(s, op, source);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    static bool Slow(CpuState* s, Op* op, byte* source)
     {
         var c = FloatContext.FromMxcsr(s->Mxcsr);
         var result = Binary32.ToBinary64(*(uint*)source, ref c);
@@ -22,7 +36,21 @@ internal readonly unsafe struct DoubleToSingle : ISseFloat
 {
     public static int Bytes => 8;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool Run(CpuState* s, Op* op, byte* source)
+    {
+        var single = (float)*(double*)source;
+        if (FloatContext.IsPlainMxcsr(s->Mxcsr) && Binary64.Plain(*(ulong*)source) && Binary32.IsSafe(single))
+        {
+            *(float*)((byte*)s + op->A) = single;
+            return true;
+        }
+
+        return Slow(s, op, source);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    static bool Slow(CpuState* s, Op* op, byte* source)
     {
         var c = FloatContext.FromMxcsr(s->Mxcsr);
         var result = Binary64.ToBinary32(*(ulong*)source, ref c);
@@ -36,7 +64,23 @@ internal readonly unsafe struct IntegerToSingle<T> : ISseFloat
 {
     public static int Bytes => sizeof(T);
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool Run(CpuState* s, Op* op, byte* source)
+    {
+        // Integers of at most 24 bits are exact.
+        const long Limit = 1L << 24;
+        var value = sizeof(T) == 8 ? *(long*)source : *(int*)source;
+        if (value is >= -Limit and <= Limit)
+        {
+            *(float*)((byte*)s + op->A) = value;
+            return true;
+        }
+
+        return Slow(s, op, source);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    static bool Slow(CpuState* s, Op* op, byte* source)
     {
         var c = FloatContext.FromMxcsr(s->Mxcsr);
         var result = Binary32.FromInt64(sizeof(T) == 8 ? *(long*)source : *(int*)source, ref c);
@@ -50,7 +94,23 @@ internal readonly unsafe struct IntegerToDouble<T> : ISseFloat
 {
     public static int Bytes => sizeof(T);
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool Run(CpuState* s, Op* op, byte* source)
+    {
+        // Integers of at most 53 bits are exact.
+        const long Limit = 1L << 53;
+        var value = sizeof(T) == 8 ? *(long*)source : *(int*)source;
+        if (value is >= -Limit and <= Limit)
+        {
+            *(double*)((byte*)s + op->A) = value;
+            return true;
+        }
+
+        return Slow(s, op, source);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    static bool Slow(CpuState* s, Op* op, byte* source)
     {
         var c = FloatContext.FromMxcsr(s->Mxcsr);
         var result = Binary64.FromInt64(sizeof(T) == 8 ? *(long*)source : *(int*)source, ref c);
@@ -64,7 +124,26 @@ internal readonly unsafe struct SingleToInteger<T> : ISseFloat
 {
     public static int Bytes => 4;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool Run(CpuState* s, Op* op, byte* source)
+    {
+        var value = *(float*)source;
+        if (value > -2147483648.0f && value < 2147483648.0f)
+        {
+            // An integer needs no rounding; truncating another one is silent once PE is sticky.
+            var truncated = (int)value;
+            if (truncated == value || (op->Imm != 0 && (s->Mxcsr & SseResult.SilentInexact) == SseResult.SilentInexact))
+            {
+                Handlers.Set<T>(s, op->A, (ulong)truncated);
+                return true;
+            }
+        }
+
+        return Slow(s, op, source);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    static bool Slow(CpuState* s, Op* op, byte* source)
     {
         var c = FloatContext.FromMxcsr(s->Mxcsr);
         var rounding = op->Imm != 0 ? FloatRounding.Truncate : c.Rounding;
@@ -79,7 +158,26 @@ internal readonly unsafe struct DoubleToInteger<T> : ISseFloat
 {
     public static int Bytes => 8;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool Run(CpuState* s, Op* op, byte* source)
+    {
+        var value = *(double*)source;
+        if (value > -2147483648.0 && value < 2147483648.0)
+        {
+            // An integer needs no rounding; truncating another one is silent once PE is sticky.
+            var truncated = (int)value;
+            if (truncated == value || (op->Imm != 0 && (s->Mxcsr & SseResult.SilentInexact) == SseResult.SilentInexact))
+            {
+                Handlers.Set<T>(s, op->A, (ulong)truncated);
+                return true;
+            }
+        }
+
+        return Slow(s, op, source);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    static bool Slow(CpuState* s, Op* op, byte* source)
     {
         var c = FloatContext.FromMxcsr(s->Mxcsr);
         var rounding = op->Imm != 0 ? FloatRounding.Truncate : c.Rounding;
@@ -91,6 +189,9 @@ internal readonly unsafe struct DoubleToInteger<T> : ISseFloat
 /// <summary>Writing scalar results.</summary>
 internal static unsafe class SseResult
 {
+    /// <summary>MXCSR.PM and PE.</summary>
+    public const uint SilentInexact = 0x1020;
+
     /// <summary>To the low double precision element. False: an unmasked exception waits.</summary>
     public static bool Accept(CpuState* s, Op* op, in FloatContext c, ulong value)
     {

@@ -20,7 +20,7 @@ internal readonly unsafe struct ScalarSingle<TOp> : ISseFloat
         if (FloatContext.IsPlainMxcsr(s->Mxcsr) && Binary32.Plain(a, b))
         {
             var result = TOp.Host(BitConverter.UInt32BitsToSingle(a), BitConverter.UInt32BitsToSingle(b));
-            if (Binary32.IsSafe(result))
+            if (Binary32.IsSafe(result) || (result == 0 && TOp.ZeroIsExact(a << 1 == 0, b << 1 == 0)))
             {
                 *(float*)destination = result;
                 return true;
@@ -61,7 +61,7 @@ internal readonly unsafe struct ScalarDouble<TOp> : ISseFloat
         if (FloatContext.IsPlainMxcsr(s->Mxcsr) && Binary64.Plain(a, b))
         {
             var result = TOp.Host(BitConverter.UInt64BitsToDouble(a), BitConverter.UInt64BitsToDouble(b));
-            if (Binary64.IsSafe(result))
+            if (Binary64.IsSafe(result) || (result == 0 && TOp.ZeroIsExact(a << 1 == 0, b << 1 == 0)))
             {
                 *(double*)destination = result;
                 return true;
@@ -93,8 +93,24 @@ internal readonly unsafe struct PackedSingle<TOp> : ISseFloat
 {
     public static int Bytes => 16;
 
-    [MethodImpl(MethodImplOptions.NoInlining)]
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool Run(CpuState* s, Op* op, byte* source)
+    {
+        var at = (byte*)s + op->A;
+        var a = Vector128.Load(at).AsSingle();
+        var b = Vector128.Load(source).AsSingle();
+        var host = TOp.Host(a, b);
+        if (FloatContext.IsPlainMxcsr(s->Mxcsr) && PackedFloat.IsHostResult<TOp>(a.AsUInt32(), b.AsUInt32(), host.AsUInt32()))
+        {
+            host.AsByte().Store(at);
+            return true;
+        }
+
+        return Slow(s, op, source);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    static bool Slow(CpuState* s, Op* op, byte* source)
     {
         var c = FloatContext.FromMxcsr(s->Mxcsr);
         var result = PackedFloat.Run32<TOp>(SseRegister.Load32((byte*)s + op->A), SseRegister.Load32(source), ref c);
@@ -108,8 +124,24 @@ internal readonly unsafe struct PackedDouble<TOp> : ISseFloat
 {
     public static int Bytes => 16;
 
-    [MethodImpl(MethodImplOptions.NoInlining)]
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool Run(CpuState* s, Op* op, byte* source)
+    {
+        var at = (byte*)s + op->A;
+        var a = Vector128.Load(at).AsDouble();
+        var b = Vector128.Load(source).AsDouble();
+        var host = TOp.Host(a, b);
+        if (FloatContext.IsPlainMxcsr(s->Mxcsr) && PackedFloat.IsHostResult<TOp>(a.AsUInt64(), b.AsUInt64(), host.AsUInt64()))
+        {
+            host.AsByte().Store(at);
+            return true;
+        }
+
+        return Slow(s, op, source);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    static bool Slow(CpuState* s, Op* op, byte* source)
     {
         var c = FloatContext.FromMxcsr(s->Mxcsr);
         var result = PackedFloat.Run64<TOp>(SseRegister.Load64((byte*)s + op->A), SseRegister.Load64(source), ref c);

@@ -201,7 +201,8 @@ internal static unsafe class X87Binder
             op->B = (ushort)(p->Op1Register - Register.ST0);
         }
 
-        return Plain<X87Cold<T>>(op, p);
+        op->Handler = Handlers.Pointer(&Handlers.X87Op<T>);
+        return true;
     }
 
     static bool Plain<T>(Op* op, Instruction* p)

@@ -179,6 +179,33 @@ public sealed class FloatRulesTests
         Assert.Equal(new(0x8000000000000000, 0xBFBF), sine);
     }
 
+    [Fact]
+    public void Approximations_stay_within_their_error_bound()
+    {
+        const double Bound = 1.5 / 4096;
+        for (uint bits = 0x00800000; bits < 0x7F800000; bits += 0x3FFD)
+        {
+            double value = BitConverter.UInt32BitsToSingle(bits);
+            double reciprocal = BitConverter.UInt32BitsToSingle(Approximation.Reciprocal(bits));
+            double root = BitConverter.UInt32BitsToSingle(Approximation.ReciprocalSquareRoot(bits));
+            bool tiny = 1 / value < 1.1754943508222875E-38;
+            Assert.True(tiny ? reciprocal == 0 : Math.Abs((reciprocal * value) - 1) < Bound, $"1 / {value}");
+            Assert.True(Math.Abs((root * Math.Sqrt(value)) - 1) < Bound, $"1 / sqrt {value}");
+        }
+    }
+
+    [Theory]
+    [InlineData(0x00000000u, 0x7F800000u, 0x7F800000u)]
+    [InlineData(0x80000001u, 0xFF800000u, 0xFF800000u)]
+    [InlineData(0x7F800000u, 0x00000000u, 0x00000000u)]
+    [InlineData(0xFF800000u, 0x80000000u, 0xFFC00000u)]
+    [InlineData(0x7F800001u, 0x7FC00001u, 0x7FC00001u)]
+    public void Approximations_of_special_values(uint value, uint reciprocal, uint root)
+    {
+        Assert.Equal(reciprocal, Approximation.Reciprocal(value));
+        Assert.Equal(root, Approximation.ReciprocalSquareRoot(value));
+    }
+
     [Theory]
     [InlineData(0x7FFF, 0x3FFF)]
     [InlineData(0x0000, 0x7FFF)]

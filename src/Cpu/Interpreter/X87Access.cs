@@ -1,5 +1,4 @@
-using Iced.Intel;
-using Vmm.Cpu.Memory;
+using System.Runtime.CompilerServices;
 using Vmm.Cpu.State;
 using Vmm.Cpu.Vcpus;
 
@@ -19,22 +18,6 @@ internal unsafe interface IX87
 {
     /// <summary>Carries the instruction out. False: a stop reason is in the state and nothing else changed.</summary>
     static abstract bool Run(CpuState* s, Op* op);
-}
-
-/// <summary>An x87 instruction with what surrounds it: availability, errors of the one before, instruction and data pointers.</summary>
-internal readonly unsafe struct X87Cold<T> : ICold
-    where T : struct, IX87
-{
-    public static bool Run(Vcpu cpu, CpuState* s, Op* op, ref Instruction instruction)
-    {
-        if (!X87Gate.TryEnter(cpu, s, op) || !T.Run(s, op))
-        {
-            return false;
-        }
-
-        X87Pointers.Record(cpu, s, op);
-        return true;
-    }
 }
 
 /// <summary>Device-not-available and pending errors.</summary>
@@ -73,9 +56,11 @@ internal static unsafe class X87Pointers
     const int LongestInstruction = 15;
 
     /// <summary>Records the instruction. Its opcode is kept only with an unmasked exception, as since the Pentium 4.</summary>
-    public static void Record(Vcpu cpu, CpuState* s, Op* op)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Record(CpuState* s, Op* op)
     {
-        s->Fip = cpu.Wrap(s->Rip + op->Offset);
+        var at = s->Rip + op->Offset;
+        s->Fip = (s->Mode & Vcpu.Mode64) != 0 ? at : (uint)at;
         s->Fcs = s->Cs.Selector;
         if (op->Size != X87Memory.None)
         {
@@ -85,7 +70,7 @@ internal static unsafe class X87Pointers
 
         if ((s->Fsw & X87.Summary) != 0)
         {
-            RecordOpcode(cpu, s);
+            RecordOpcode(s);
         }
     }
 
@@ -100,8 +85,10 @@ internal static unsafe class X87Pointers
     }
 
     /// <summary>Finds the two opcode bytes behind the prefixes. They were decoded from here, so the translation is there.</summary>
-    static void RecordOpcode(Vcpu cpu, CpuState* s)
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    static void RecordOpcode(CpuState* s)
     {
+        var cpu = Vcpu.Of(s);
         var linear = s->Fip + ((s->Mode & Vcpu.Mode64) != 0 ? 0 : s->Cs.Base);
         for (var i = 0; i < LongestInstruction - 1; i++)
         {
