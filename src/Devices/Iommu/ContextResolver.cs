@@ -112,7 +112,7 @@ sealed class ContextResolver(VtdCore core, TranslationTables tables, MissingInva
 
     /// <summary>
     /// The same from the tables alone, adding each entry to the report. Steps that the context or PASID cache would answer
-    /// are marked; the caches' content, when different, shows in the detector and not here.
+    /// are marked.
     /// </summary>
     public FaultReason Explain(in DmaRequest request, WalkReport report, out TranslationContext context, out bool suppressed)
     {
@@ -158,6 +158,35 @@ sealed class ContextResolver(VtdCore core, TranslationTables tables, MissingInva
         context = pasid.Decoded;
         ExplainedPrivilege = request.HasPasid ? request.Privileged : entry.RID_PRIV;
         return pasid.Reason != FaultReason.None ? pasid.Reason : CheckPrivilege(context, request, ExplainedPrivilege);
+    }
+
+    /// <summary>The decoded entry that the caches hold for a request, if they alone would answer.</summary>
+    public bool TryFindCached(in DmaRequest request, out TranslationContext context, out bool privileged)
+    {
+        context = default;
+        privileged = request.HasPasid && request.Privileged;
+        var index = core.Contexts.Find(request.Requester.Value);
+        if (index < 0 || core.Contexts[index].Reason != FaultReason.None || IsDeviceTlb(request))
+        {
+            return false;
+        }
+
+        if (core.RootTable.TTM == TranslationTableMode.Legacy)
+        {
+            context = core.Contexts[index].Decoded;
+            return !request.HasPasid;
+        }
+
+        var entry = new ScalableContextEntry(core.Contexts[index].Low, core.Contexts[index].High);
+        var pasid = core.Pasids.Find(PasidCacheEntry.KeyOf(request.Requester.Value, request.HasPasid ? request.Pasid : entry.RID_PASID));
+        if (pasid < 0 || core.Pasids[pasid].Reason != FaultReason.None || CheckPasid(entry, request) != FaultReason.None)
+        {
+            return false;
+        }
+
+        context = core.Pasids[pasid].Decoded;
+        privileged = request.HasPasid ? request.Privileged : entry.RID_PRIV;
+        return CheckPrivilege(context, request, privileged) == FaultReason.None;
     }
 
     static void Mark(WalkReport report, bool cached)

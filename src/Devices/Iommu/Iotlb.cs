@@ -99,16 +99,14 @@ sealed class Iotlb
     public void InvalidatePasid(ushort domain, uint pasid)
     {
         clock.Changes++;
+        var first = TranslationContext.TagOf(StageKind.FirstStage, domain, pasid);
+        var nested = TranslationContext.TagOf(StageKind.Nested, domain, pasid);
         foreach (var cache in pages)
         {
-            cache.Invalidate(TranslationContext.TagOf(StageKind.FirstStage, domain, pasid));
-            cache.Invalidate(TranslationContext.TagOf(StageKind.Nested, domain, pasid));
+            cache.InvalidateAll(first, nested);
         }
 
-        for (var level = 1; level <= 4; level++)
-        {
-            Structures.Invalidate(PageWalker.TagAt(TranslationContext.TagOf(StageKind.FirstStage, domain, pasid), level));
-        }
+        Structures.InvalidateAll(first, nested);
     }
 
     /// <summary>AM may exceed the aligned address: hardware ignores the low address bits that the mask covers.</summary>

@@ -156,16 +156,27 @@ sealed class StampedCache(int size, CacheClock clock)
         }
     }
 
-    /// <summary>Drops every entry of <paramref name="tag"/>.</summary>
-    public void Invalidate(ulong tag) => Scan(tag, 0, ulong.MaxValue);
-
-    void Scan(ulong tag, ulong page, ulong count)
+    /// <summary>Drops every entry of either tag, at whatever table level, in one pass.</summary>
+    public void InvalidateAll(ulong tag, ulong otherTag)
     {
+        const ulong WithoutLevel = (1ul << 40) - 1;
         if (!used)
         {
             return;
         }
 
+        foreach (ref var entry in entries.AsSpan())
+        {
+            var found = entry.Tag & WithoutLevel;
+            if (found == tag || found == otherTag)
+            {
+                entry.Stamp = 0;
+            }
+        }
+    }
+
+    void Scan(ulong tag, ulong page, ulong count)
+    {
         foreach (ref var entry in entries.AsSpan())
         {
             if (entry.Tag == tag && entry.Page - page < count)

@@ -55,6 +55,11 @@ public sealed partial class VtdUnit
             return report;
         }
 
+        if (contexts.TryFindCached(request, out var context, out var privileged) && context.Kind != StageKind.PassThrough)
+        {
+            remapper.ExplainCache(request, context, DmaRemapper.NeedOf(request, privileged), report);
+        }
+
         report.Fault = ExplainTables(request, report);
         return report;
     }
@@ -90,7 +95,6 @@ public sealed partial class VtdUnit
             return DmaRemapper.Name(remapper.CheckPassThrough(request.Address.Value, context), context, need);
         }
 
-        remapper.ExplainCache(request, context, need, report);
         reason = walker.Walk(context, request.Address.Value, need, false, report, out var leaf);
         if (reason == FaultReason.None)
         {

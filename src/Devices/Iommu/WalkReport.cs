@@ -44,7 +44,7 @@ public sealed class WalkReport
     /// <summary>Domain id, when one was reached.</summary>
     public ushort? Domain { get; internal set; }
 
-    /// <summary>A live request would be answered from the IOTLB, by <see cref="CachedWindow"/> or <see cref="CachedFault"/>.</summary>
+    /// <summary>A live request would be answered from the caches alone, by <see cref="CachedWindow"/> or <see cref="CachedFault"/>.</summary>
     public bool IsCached { get; internal set; }
 
     /// <summary>What the caches answer.</summary>

@@ -65,6 +65,19 @@ public sealed class InspectionTests
     }
 
     [Fact]
+    public void A_stale_context_entry_still_leads_to_what_the_caches_answer()
+    {
+        using var bench = new VtdBench();
+        bench.Map(bench.AttachLegacy(VtdBench.Device, 7), 0x1000, 0x5000 | 3);
+        bench.EnableLegacy();
+        bench.Translate(0x1000);
+        bench.SetLegacy(VtdBench.Device, 0, 0);
+        var report = bench.Unit.Explain(Read(0x1000));
+        Assert.Equal((FaultReason.ContextNotPresent, true, true), (report.Fault, report.IsCached, report.IsStale));
+        Assert.Equal(0x5000ul, report.CachedWindow.Address.Value);
+    }
+
+    [Fact]
     public void Explaining_changes_nothing()
     {
         using var bench = new VtdBench(new() { Profile = VtdProfile.Scalable });

@@ -122,6 +122,14 @@ public sealed class RegisterTests
     }
 
     [Fact]
+    public void Enabling_without_a_pointer_is_a_habit()
+    {
+        using var bench = new VtdBench(new() { Habits = VtdHabits.EnableWithoutPointer });
+        bench.Write32(0x18, 0x8200_0000);
+        Assert.Equal(0x8200_0000u, bench.Read32(0x1C));
+    }
+
+    [Fact]
     public void Halves_of_a_command_run_it_when_the_start_bit_arrives()
     {
         using var bench = new VtdBench();
