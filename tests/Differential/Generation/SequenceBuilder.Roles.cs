@@ -15,8 +15,8 @@ internal sealed unsafe partial class SequenceBuilder
         Role.MaskedMove => Claim(Rdi) && Add(Pointer(PinKind.Address, Rdi, entry.MemoryBytes)),
         Role.Enter => ChooseEnter(),
         Role.Leave => Claim(Rbp) && Add(Pointer(PinKind.Frame, Rbp, 8)),
-        Role.Return => sequence.Pins[^1].Kind == PinKind.Stack && Prepare(new Pin { Kind = PinKind.MemoryValue, Value = (ulong)sequence.Count, Variant = true }),
-        Role.FarReturn => sequence.Pins[^1].Kind == PinKind.Stack && Prepare(FarFrame(entry.OpCode.OperandSize / 8)),
+        Role.Return => stackFresh && Prepare(new Pin { Kind = PinKind.MemoryValue, Value = (ulong)sequence.Count, Variant = true }),
+        Role.FarReturn => stackFresh && Prepare(FarFrame(entry.OpCode.OperandSize / 8)),
         Role.FarBranch => Prepare(FarFrame(4)),
         Role.SelectorTest => ChooseSelector(),
         Role.IndirectJump or Role.IndirectCall => ChooseTarget(),
@@ -93,7 +93,7 @@ internal sealed unsafe partial class SequenceBuilder
             return !tracks.StackLost;
         }
 
-        tracks.StackPinned = Claim(StackRegister);
+        tracks.StackPinned = stackFresh = Claim(StackRegister);
         return tracks.StackPinned && Add(new Pin { Kind = PinKind.Stack, Register = StackRegister, Bytes = 8 });
     }
 
