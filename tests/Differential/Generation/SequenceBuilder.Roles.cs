@@ -15,7 +15,7 @@ internal sealed unsafe partial class SequenceBuilder
         Role.MaskedMove => Claim(Rdi) && Add(Pointer(PinKind.Address, Rdi, entry.MemoryBytes)),
         Role.Enter => ChooseEnter(),
         Role.Leave => Claim(Rbp) && Add(Pointer(PinKind.Frame, Rbp, 8)),
-        Role.Return => stackFresh && Prepare(new Pin { Kind = PinKind.MemoryValue, Value = (ulong)sequence.Count, Variant = true }),
+        Role.Return => ChooseReturn(),
         Role.FarReturn => stackFresh && Prepare(FarFrame(entry.OpCode.OperandSize / 8)),
         Role.FarBranch => Prepare(FarFrame(4)),
         Role.SelectorTest => ChooseSelector(),
@@ -30,6 +30,12 @@ internal sealed unsafe partial class SequenceBuilder
         Role.Interrupt => instruction.Immediate8 != 0x80,
         _ => true,
     };
+
+    bool ChooseReturn()
+    {
+        tracks.Branched = true;
+        return stackFresh && Prepare(new Pin { Kind = PinKind.MemoryValue, Value = (ulong)sequence.Count, Variant = true });
+    }
 
     /// <summary>Target, then the size of a stack slot; <see cref="Pin.Variant"/> on the stack, <see cref="Pin.Aligned"/> with flags and stack (IRET).</summary>
     Pin FarFrame(int bytes)
