@@ -1094,7 +1094,7 @@ internal static unsafe class Binder
     }
 
     /// <summary>Segment of a source operand without a base register: only FS and GS overrides count in 64-bit mode.</summary>
-    static byte SourceSegment(ref Instruction instruction)
+    internal static byte SourceSegment(ref Instruction instruction)
     {
         var prefix = instruction.SegmentPrefix;
         return (byte)(prefix == Register.None || (instruction.CodeSize == CodeSize.Code64 && prefix < Register.FS) ? Seg.DS : prefix - Register.ES);

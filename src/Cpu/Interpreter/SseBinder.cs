@@ -113,7 +113,7 @@ internal static unsafe partial class SseBinder
     {
         op->Base = (ushort)CpuState.GprOffset(7);
         op->Index = CpuState.ZeroOffset;
-        op->Segment = (byte)(instruction.MemorySegment - Register.ES);
+        op->Segment = Binder.SourceSegment(ref instruction);
         op->SegmentBase = (ushort)(instruction.CodeSize == CodeSize.Code64 && op->Segment < Seg.FS
             ? CpuState.ZeroOffset
             : CpuState.SegmentBaseOffset(op->Segment));

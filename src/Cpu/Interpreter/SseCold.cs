@@ -91,9 +91,13 @@ internal static unsafe class MaskedStore
     /// <summary>Stores the bytes of <paramref name="value"/> whose mask has the sign bit set. False: an exception waits.</summary>
     public static bool TryStore(Vcpu cpu, CpuState* s, Op* op, Vector128<byte> value, Vector128<byte> mask, int size)
     {
-        if (!cpu.TryProbeWrite(op, Operands.Address(s, op, size, true), size))
+        // In halves: alignment, where it is checked, is that of 8 bytes.
+        for (var half = 0; half < size; half += 8)
         {
-            return false;
+            if (!cpu.TryProbeWrite(op, Operands.Address(s, op, 8, true, half), 8))
+            {
+                return false;
+            }
         }
 
         var chosen = mask.ExtractMostSignificantBits();

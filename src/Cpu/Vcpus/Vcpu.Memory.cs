@@ -114,13 +114,16 @@ public sealed unsafe partial class Vcpu
             return Fail(op, op != null && op->Segment == Seg.SS ? Vector.SS : Vector.GP, 0);
         }
 
-        if (IsAlignmentChecked && size is 2 or 4 or 8 && (va & (ulong)size - 1) != 0 && IsAlignmentChecked)
+        if (IsAlignmentChecked && (va & AlignmentMask(size)) != 0)
         {
             return Fail(op, Vector.AC, 0);
         }
 
         return true;
     }
+
+    /// <summary>Address bits that must be zero under alignment checks (SDM 3A table 6-7); an 80-bit operand is checked as 8 bytes.</summary>
+    static ulong AlignmentMask(int size) => size switch { 2 => 1, 4 => 3, 8 or 10 => 7, 16 => 15, _ => 0 };
 
     internal static bool IsCanonical(ulong va) => (ulong)((long)(va << 16) >> 16) == va;
 

@@ -216,18 +216,13 @@ public sealed unsafe partial class Vcpu
         return true;
     }
 
-    /// <summary>Pushes CS and the return address; all or nothing.</summary>
+    /// <summary>Pushes CS and the return address; both words are probed first: all or nothing.</summary>
     bool TryPushPair(ulong cs, ulong rip, int size)
     {
         if (Is64)
         {
             var bottom = s->Gpr[4] - (ulong)(2 * size);
-            *(ulong*)s->Scratch = 0;
-            var frame = stackalloc byte[16];
-            Pack(frame, 0, rip, size);
-            Pack(frame, size, cs, size);
-            Buffer.MemoryCopy(frame, s->Scratch, 16, 2 * size);
-            if (!TryStoreBytes(null, bottom, 2 * size))
+            if (!TryProbeWrite(null, bottom + (ulong)size, size) || !TryStoreWord(bottom, rip, size) || !TryStoreWord(bottom + (ulong)size, cs, size))
             {
                 s->ExceptionVector = s->ExceptionVector == Vector.GP ? Vector.SS : s->ExceptionVector;
                 return false;
@@ -247,12 +242,10 @@ public sealed unsafe partial class Vcpu
         return true;
     }
 
-    static void Pack(byte* frame, int at, ulong value, int size)
+    bool TryStoreWord(ulong va, ulong value, int size)
     {
-        for (var i = 0; i < size; i++)
-        {
-            frame[at + i] = (byte)(value >> i * 8);
-        }
+        *(ulong*)s->Scratch = value;
+        return TryStoreBytes(null, va, size);
     }
 
     /// <summary>Reads <paramref name="count"/> words above the stack pointer. False: an exception waits.</summary>

@@ -255,8 +255,10 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
             if (block == null)
             {
                 // A block that breaks off gives its unused budget back, so the budget alone does not show the request.
-                if (s->Stop != StopReason.None || stopRequested)
+                if (s->Stop != StopReason.None || stopRequested || s->Budget <= 0)
                 {
+                    // What runs next may be a handler: it is not where the last branch goes.
+                    s->LinkOp = null;
                     return;
                 }
 

@@ -9,7 +9,7 @@ internal static unsafe class Tolerance
 {
     const uint C1 = 0x200, MisalignedMode = 1 << 17;
     const int MxcsrAt = 24, StackAt = 32, VectorsAt = 160;
-    const ulong PageFault = 14, GeneralProtection = 13, StackFault = 12, SimdException = 19;
+    const ulong PageFault = 14, GeneralProtection = 13, StackFault = 12, AlignmentCheck = 17, SimdException = 19;
     const ushort ConditionsAndInexact = 0x4720;
 
     public static Parts Forgive(Parts parts, CaseState* before, CaseState* expected, CaseState* got, Sequence sequence)
@@ -52,14 +52,14 @@ internal static unsafe class Tolerance
             case Role.FarReturn or Role.FarBranch or Role.SaveFx or Role.LoadFx or Role.SaveEnvironment or Role.LoadEnvironment when samePageFault:
                 // Which word of an operand of several is touched first is open.
                 return parts & ~Parts.Stop;
-            case Role.FarReturn when expected->Trap == PageFault && got->Trap == GeneralProtection && expected->Rip == got->Rip && entry.Operands.Length == 1:
-                // AMD's RETF n reads an outer stack pointer before it refuses a bad selector.
+            case Role.FarReturn when expected->Trap is PageFault or AlignmentCheck && got->Trap == GeneralProtection && expected->Rip == got->Rip:
+                // AMD's RETF reads an outer stack pointer before it refuses a bad selector.
                 return parts & ~Parts.Stop;
             case Role.MaskedMove when expected->Trap == PageFault:
                 // Whether bytes that are masked off can fault, and which address is reported, is open (SDM 2B, MASKMOVQ).
                 return samePageFault ? parts & ~Parts.Stop : got->Trap == PageFault ? parts : Parts.None;
-            case Role.SaveFx or Role.LoadFx when expected->Trap == StackFault && got->Trap == GeneralProtection:
-                // Misaligned and not canonical at once: which comes first is open.
+            case Role.SaveFx or Role.LoadFx when expected->Trap is StackFault or AlignmentCheck && got->Trap == GeneralProtection:
+                // Misaligned and not canonical at once, or under alignment checks: which comes first is open.
                 return parts & ~Parts.Stop;
             case Role.Plain when expected->Trap == SimdException && got->Trap == SimdException && entry.Group == EncodingGroup.Mmx:
                 // Whether MMX state is entered before the exception is open.

@@ -94,6 +94,11 @@ internal sealed unsafe class InterpreterRunner : ICaseRunner, IExitHandler
         FxExchange.Load(state, from->Fx);
         Buffer.MemoryCopy(from->Gpr, state->Gpr, 128, 128);
         Flags.Write(state, from->Flags);
+        if ((from->Flags & Cr.AC) != 0)
+        {
+            vcpu.UpdateMode();
+        }
+
         state->Rip = from->Rip;
         CopyMemory(from, true);
         stopped = false;

@@ -15,8 +15,8 @@ internal sealed unsafe partial class SequenceBuilder
         Role.MaskedMove => Claim(Rdi) && Add(Pointer(PinKind.Address, Rdi, entry.MemoryBytes)),
         Role.Enter => ChooseEnter(),
         Role.Leave => Claim(Rbp) && Add(Pointer(PinKind.Frame, Rbp, 8)),
-        Role.Return => sequence.Pins[^1].Kind == PinKind.Stack && Prepare(new Pin { Kind = PinKind.MemoryValue, Value = (ulong)sequence.Count, Variant = true }),
-        Role.FarReturn => sequence.Pins[^1].Kind == PinKind.Stack && Prepare(FarFrame(entry.OpCode.OperandSize / 8)),
+        Role.Return => ChooseReturn(),
+        Role.FarReturn => stackFresh && Prepare(FarFrame(entry.OpCode.OperandSize / 8)),
         Role.FarBranch => Prepare(FarFrame(4)),
         Role.SelectorTest => ChooseSelector(),
         Role.IndirectJump or Role.IndirectCall => ChooseTarget(),
@@ -30,6 +30,12 @@ internal sealed unsafe partial class SequenceBuilder
         Role.Interrupt => instruction.Immediate8 != 0x80,
         _ => true,
     };
+
+    bool ChooseReturn()
+    {
+        tracks.Branched = true;
+        return stackFresh && Prepare(new Pin { Kind = PinKind.MemoryValue, Value = (ulong)sequence.Count, Variant = true });
+    }
 
     /// <summary>Target, then the size of a stack slot; <see cref="Pin.Variant"/> on the stack, <see cref="Pin.Aligned"/> with flags and stack (IRET).</summary>
     Pin FarFrame(int bytes)
@@ -93,7 +99,7 @@ internal sealed unsafe partial class SequenceBuilder
             return !tracks.StackLost;
         }
 
-        tracks.StackPinned = Claim(StackRegister);
+        tracks.StackPinned = stackFresh = Claim(StackRegister);
         return tracks.StackPinned && Add(new Pin { Kind = PinKind.Stack, Register = StackRegister, Bytes = 8 });
     }
 

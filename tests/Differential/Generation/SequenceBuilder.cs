@@ -25,6 +25,9 @@ internal sealed unsafe partial class SequenceBuilder
     Tracks tracks;
     int branchTarget;
 
+    /// <summary>This instruction is the first to use the stack, so its top is known.</summary>
+    bool stackFresh;
+
     public SequenceBuilder(Prng random, bool pure)
     {
         this.pure = pure;
@@ -93,6 +96,7 @@ internal sealed unsafe partial class SequenceBuilder
         instruction = default;
         instruction.Code = candidate.Code;
         branchTarget = -1;
+        stackFresh = false;
         if (!ChoosePrefixes() || !ChooseOperands() || !ChooseRole())
         {
             return false;

@@ -6,7 +6,8 @@ namespace Vmm.Differential.Generation;
 internal sealed unsafe partial class StateBuilder
 {
     const ulong ArithmeticFlags = 0x8D5, DirectionFlag = 0x400, AlwaysSet = 0x202;
-    const int FaultPerMille = 12, NonCanonicalPerMille = 2;
+    const ulong AlignmentCheck = 1 << 18;
+    const int FaultPerMille = 12, AlignmentCheckPerMille = 6, NonCanonicalPerMille = 2;
 
     readonly Prng random;
     readonly ValuePool pool;
@@ -43,6 +44,11 @@ internal sealed unsafe partial class StateBuilder
         }
 
         state->Flags = AlwaysSet | random.Next() & ArithmeticFlags | (random.Percent(of.Group == EncodingGroup.String ? 40 : 8) ? DirectionFlag : 0);
+        if (random.PerMille(AlignmentCheckPerMille))
+        {
+            state->Flags |= AlignmentCheck;
+        }
+
         FillMemory();
         FillFx();
         foreach (ref readonly var pin in System.Runtime.InteropServices.CollectionsMarshal.AsSpan(of.Pins))
