@@ -198,7 +198,7 @@ public sealed unsafe class SseFaultTests
             s->Rip = TestMachine.CodeAt;
             bench.SetXmm(1, default);
             var block = bench.Machine.Code.DecodeLimited(bench.Machine.Cpu, 1);
-            ((delegate*<CpuState*, Op*, Block*>)block->Ops->Handler)(s, block->Ops);
+            ((delegate*<CpuState*, Op*, Vmm.Cpu.Interpreter.Block*>)block->Ops->Handler)(s, block->Ops);
             Assert.Equal(vector, s->Stop == StopReason.Exception ? s->ExceptionVector : -1);
             Assert.Equal(vector < 0 ? value : default, bench.Xmm(1));
             s->Stop = StopReason.None;
