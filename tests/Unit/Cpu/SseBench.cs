@@ -16,7 +16,25 @@ internal sealed unsafe class SseBench : IDisposable
 
     readonly Random random = new(7);
 
+    const ulong GdtAt = 0x5000, IdtAt = 0x6000, HandlersAt = 0x9000;
+
     public TestMachine Machine { get; } = new();
+
+    public SseBench()
+    {
+        var ram = Machine.Memory;
+        ram.TryWrite(new Gpa(GdtAt + 16), 0x00AF_9B00_0000_FFFFul);
+        ram.TryWrite(new Gpa(GdtAt + 24), 0x00CF_9300_0000_FFFFul);
+        State->GdtBase = GdtAt;
+        State->GdtLimit = 31;
+        for (var vector = 0ul; vector < 32; vector++)
+        {
+            ram.TryWrite(new Gpa(IdtAt + 16 * vector), 0x8E00_0010_0000ul | HandlersAt + 16 * vector | 0x10ul << 16);
+        }
+
+        State->IdtBase = IdtAt;
+        State->IdtLimit = 0x1FF;
+    }
 
     public CpuState* State => Machine.State;
 
@@ -36,9 +54,29 @@ internal sealed unsafe class SseBench : IDisposable
     public int Step(ulong at = TestMachine.CodeAt)
     {
         State->Rip = at;
-        State->ExceptionVector = 255;
+        State->Gpr[4] = TestMachine.StackTop;
         Machine.Cpu.Run(Machine, 1);
-        return State->ExceptionVector == 255 ? -1 : State->ExceptionVector;
+        return State->Rip is >= HandlersAt and < HandlersAt + 0x200 ? (int)(State->Rip - HandlersAt) / 16 : -1;
+    }
+
+    /// <summary>Places and runs one instruction.</summary>
+    public int Run(in Instruction instruction)
+    {
+        Place(instruction);
+        return Step();
+    }
+
+    /// <summary>Makes the 2 MiB page at <paramref name="at"/> absent.</summary>
+    public void Unmap(ulong at)
+    {
+        Machine.Memory.TryWrite(new Gpa(0x3000 + (at >> 21) * 8), 0ul);
+        Machine.Cpu.FlushTlb();
+    }
+
+    public Vector128<byte> ReadMemory(ulong at)
+    {
+        Machine.Memory.TryRead(new Gpa(at), out Vector128<byte> value);
+        return value;
     }
 
     /// <summary>The instruction form with XMM or MMX registers 1 and 2, or [RBX], as its operands.</summary>
@@ -52,6 +90,7 @@ internal sealed unsafe class SseBench : IDisposable
             {
                 OpCodeOperandKind.imm8 => (OpKind.Immediate8, Register.None),
                 OpCodeOperandKind.mem => (OpKind.Memory, Register.None),
+                OpCodeOperandKind.seg_rDI => (OpKind.MemorySegRDI, Register.None),
                 OpCodeOperandKind.xmm_or_mem or OpCodeOperandKind.mm_or_mem or OpCodeOperandKind.r32_or_mem or OpCodeOperandKind.r64_or_mem
                     or OpCodeOperandKind.r8_or_mem or OpCodeOperandKind.r16_or_mem when memory => (OpKind.Memory, Register.None),
                 OpCodeOperandKind.xmm_reg or OpCodeOperandKind.xmm_rm or OpCodeOperandKind.xmm_or_mem => (OpKind.Register, Register.XMM1 + i),
@@ -74,7 +113,7 @@ internal sealed unsafe class SseBench : IDisposable
                 {
                     instruction.SetOpRegister(i, register);
                 }
-                else
+                else if (kind == OpKind.Memory)
                 {
                     instruction.MemoryBase = Register.RBX;
                 }
