@@ -75,6 +75,12 @@ internal sealed class DataSegment
     /// <summary>Whole pages that start as zero.</summary>
     public Variable Pages(uint count) => Zeroed(count * Layout.PageSize, 8, Layout.PageSize);
 
+    /// <summary>What initialised data holds.</summary>
+    public ReadOnlySpan<byte> Content(Variable variable, int length) => bytes.AsSpan((int)(variable.Address - Layout.Data), length);
+
+    /// <summary>Changes initialised data.</summary>
+    public void Fill(Variable variable, ReadOnlySpan<byte> content) => content.CopyTo(bytes.AsSpan((int)(variable.Address - Layout.Data)));
+
     /// <summary>Stores the addresses of code.</summary>
     public void Resolve(AssemblerResult code)
     {

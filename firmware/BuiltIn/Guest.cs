@@ -41,6 +41,9 @@ internal sealed partial class Guest
         Acpi = new(this);
         Power = new(this);
         User = new(this);
+        Counters = new(this);
+        Processors = new(this);
+        Pci = new(this);
     }
 
     /// <summary>64-bit code.</summary>
@@ -63,6 +66,15 @@ internal sealed partial class Guest
 
     /// <summary>Time.</summary>
     public Clock Clock { get; }
+
+    /// <summary>Rates of counters.</summary>
+    public Counters Counters { get; }
+
+    /// <summary>The other processors.</summary>
+    public Processors Processors { get; }
+
+    /// <summary>PCI configuration space.</summary>
+    public PciConfig Pci { get; }
 
     /// <summary>Page tables.</summary>
     public PageTables Pages { get; }
@@ -98,6 +110,9 @@ internal sealed partial class Guest
         Power.Emit();
         Options.Emit();
         User.Emit();
+        Counters.Emit();
+        Processors.Emit();
+        Pci.Emit();
     }
 
     /// <summary>Assembles the code.</summary>

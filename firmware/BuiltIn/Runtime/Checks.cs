@@ -43,7 +43,13 @@ internal sealed class Checks
     /// <param name="name">Name for the first column.</param>
     /// <param name="summary">Printed when all went well.</param>
     /// <param name="body">The test.</param>
-    public void Test(string name, GuestText summary, Action body)
+    public void Test(string name, GuestText summary, Action body) => Test(name, () => g.Print(summary), body);
+
+    /// <summary>Emits a test.</summary>
+    /// <param name="name">Name for the first column.</param>
+    /// <param name="summary">Code that prints what was shown, without line end.</param>
+    /// <param name="body">The test.</param>
+    public void Test(string name, Action summary, Action body)
     {
         var a = g.A;
         var test = g.NewRoutine();
@@ -62,7 +68,7 @@ internal sealed class Checks
             a.test(eax, eax);
             g.If(When.NotEqual, () =>
             {
-                g.Print(summary);
+                summary();
                 a.call(close.Label);
             });
         });
@@ -83,6 +89,13 @@ internal sealed class Checks
 
     /// <summary>Checks that a value lies between two others, both included.</summary>
     public void Between(Operand actual, Operand low, Operand high, string what) => g.Call(between, actual, low, high, what);
+
+    /// <summary>Checks that RDI lies between RSI and RDX, both included.</summary>
+    public void BetweenLoaded(string what)
+    {
+        g.Load(rcx, what);
+        g.A.call(between.Label);
+    }
 
     /// <summary>Checks that the flags say so.</summary>
     public void True(When when, string what)

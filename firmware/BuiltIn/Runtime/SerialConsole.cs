@@ -1,3 +1,4 @@
+using Iced.Intel;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Vmm.Firmware.BuiltIn.Runtime;
@@ -44,6 +45,24 @@ internal sealed class SerialConsole(Guest guest)
     public Routine Drain { get; } = guest.NewRoutine();
 
     Routine Send { get; } = guest.NewRoutine();
+
+    /// <summary>Emits code that prints the name of a PCI function, as bus:device.function.</summary>
+    public void PutFunction(AssemblerRegister64 function, string before)
+    {
+        var a = g.A;
+        g.Print($"{(Operand)before:s}");
+        foreach (var (shift, mask, digits, after) in new[] { (8, 0xFF, 2, ':'), (3, 0x1F, 2, '.'), (0, 7, 1, '\0') })
+        {
+            a.mov(rdi, function);
+            a.shr(edi, (byte)shift);
+            a.and(edi, mask);
+            g.Call(PutHex, rdi, digits);
+            if (after != 0)
+            {
+                g.Call(PutCharacter, after);
+            }
+        }
+    }
 
     /// <summary>Emits the routines.</summary>
     public void Emit()

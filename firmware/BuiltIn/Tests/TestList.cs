@@ -16,6 +16,15 @@ internal static class TestList
         PagingTests.Emit(guest);
         PrivilegeTests.Emit(guest);
         DebugTests.Emit(guest);
+        SerialTests.Emit(guest);
+        AcpiTests.Emit(guest);
+        PicTests.Emit(guest);
+        LocalApicTests.Emit(guest);
+        TimerTests.Emit(guest);
+        IoApicTests.Emit(guest);
+        ClockTests.Emit(guest);
+        DateTests.Emit(guest);
+        PciTests.Emit(guest);
         run.Place(guest.A);
         guest.Checks.RunAll();
     }
