@@ -24,7 +24,9 @@ internal static class TestList
         IoApicTests.Emit(guest);
         ClockTests.Emit(guest);
         DateTests.Emit(guest);
+        MultiprocessorTests.Emit(guest);
         PciTests.Emit(guest);
+        X2ApicTests.Emit(guest);
         run.Place(guest.A);
         guest.Checks.RunAll();
     }
