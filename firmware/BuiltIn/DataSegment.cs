@@ -49,6 +49,14 @@ internal sealed class DataSegment
     /// <summary>A double.</summary>
     public Variable Initial(double value) => Initial(BitConverter.DoubleToUInt64Bits(value));
 
+    /// <summary>Two doubles, aligned for a vector register.</summary>
+    public Variable Initial(double low, double high)
+    {
+        var variable = Initial(BitConverter.GetBytes(low), 8, 16);
+        Initial(high);
+        return variable;
+    }
+
     /// <summary>A 64-bit pointer to code, filled in when the code has its addresses.</summary>
     public Variable Pointer(Routine code)
     {

@@ -44,6 +44,10 @@ internal sealed partial class Guest
         Counters = new(this);
         Processors = new(this);
         Pci = new(this);
+        Messages = new(this);
+        Edu = new(this);
+        Nvme = new(this);
+        Iommu = new(this);
     }
 
     /// <summary>64-bit code.</summary>
@@ -75,6 +79,18 @@ internal sealed partial class Guest
 
     /// <summary>PCI configuration space.</summary>
     public PciConfig Pci { get; }
+
+    /// <summary>MSI and MSI-X.</summary>
+    public MessageInterrupts Messages { get; }
+
+    /// <summary>The test device.</summary>
+    public Edu Edu { get; }
+
+    /// <summary>The NVMe controller.</summary>
+    public NvmeDriver Nvme { get; }
+
+    /// <summary>The VT-d unit.</summary>
+    public RemappingUnit Iommu { get; }
 
     /// <summary>Page tables.</summary>
     public PageTables Pages { get; }
@@ -113,6 +129,10 @@ internal sealed partial class Guest
         Counters.Emit();
         Processors.Emit();
         Pci.Emit();
+        Messages.Emit();
+        Edu.Emit();
+        Nvme.Emit();
+        Iommu.Emit();
     }
 
     /// <summary>Assembles the code.</summary>

@@ -81,6 +81,19 @@ internal sealed class Checks
         g.A.jmp(end);
     }
 
+    /// <summary>The same, but a failure when the command line asks for the DMA path.</summary>
+    public void SkipUnlessRequired(string reason)
+    {
+        g.A.cmp(g.Options.RequireDma, 0);
+        g.If(When.NotEqual, () =>
+        {
+            CountFailure();
+            g.Print($"         x {(Operand)reason:s}\n");
+            g.A.jmp(end);
+        });
+        Skip(reason);
+    }
+
     /// <summary>Leaves the test being emitted, after a failure.</summary>
     public void Leave() => g.A.jmp(end);
 

@@ -26,7 +26,7 @@ internal sealed class SerialConsole(Guest guest)
     /// <summary>Prints a NUL-terminated text: address.</summary>
     public Routine PutText { get; } = guest.NewRoutine();
 
-    /// <summary>Prints up to some characters of a text, stopping at NUL: address, count.</summary>
+    /// <summary>Prints up to some characters of a text, without NUL and trailing spaces: address, count.</summary>
     public Routine PutField { get; } = guest.NewRoutine();
 
     /// <summary>Prints a text padded with spaces: address, width.</summary>
@@ -141,13 +141,22 @@ internal sealed class SerialConsole(Guest guest)
         var a = g.A;
         a.mov(rbx, rdi);
         a.mov(r12, rsi);
+        // Device identification is padded with spaces.
         g.Forever(end =>
         {
+            a.test(r12, r12);
+            a.je(end);
+            a.cmp(__byte_ptr[rbx + r12 - 1], ' ');
+            a.jne(end);
+            a.dec(r12);
+        });
+        g.Forever(end =>
+        {
+            a.dec(r12);
+            a.js(end);
             a.movzx(edi, __byte_ptr[rbx]);
             a.test(edi, edi);
             a.je(end);
-            a.dec(r12);
-            a.js(end);
             a.inc(rbx);
             a.call(PutCharacter.Label);
         });

@@ -20,7 +20,7 @@ internal static class ClockTests
     {
         var (pit, pm, hpet, rtc) = (g.Data.U64(), g.Data.U64(), g.Data.U64(), g.Data.U64());
         var (readPm, readHpet) = Readers(g);
-        g.Checks.Test("clocks", $"by a TSC of {g.Clock.Kilohertz:k} MHz: interval timer {pit} Hz, PM timer {pm} Hz, HPET {hpet} Hz, RTC {rtc} Hz", () =>
+        g.Checks.Test("clocks", () => Summary(g, pit, pm, hpet, rtc), () =>
         {
             g.Call(g.Clock.StartPit, 0xFFFF);
             g.Counters.Measure(g.Clock.ReadPit, 0xFFFF, down: true);
@@ -31,6 +31,16 @@ internal static class ClockTests
             Hpet(g, readHpet, hpet);
             Rtc(g, rtc);
         });
+    }
+
+    static void Summary(Guest g, Variable pit, Variable pm, Variable hpet, Variable rtc)
+    {
+        g.Print($"by a TSC of {g.Clock.Kilohertz:k} MHz: interval timer {pit} Hz");
+        foreach (var (name, rate) in new[] { ("PM timer", pm), ("HPET", hpet), ("RTC", rtc) })
+        {
+            g.A.cmp(rate, 0);
+            g.If(When.NotEqual, () => g.Print($", {(Operand)name:s} {rate} Hz"), () => g.Print($", no {(Operand)name:s}"));
+        }
     }
 
     static (Routine Pm, Routine Hpet) Readers(Guest g)
@@ -138,7 +148,9 @@ internal static class ClockTests
             a.je(end);
         });
         g.Place(near);
-        g.Clock.CheckNear(rate, RtcHertz, Loose, "RTC");
+        // QEMU loses ticks while its host is busy.
+        g.Checks.Between(rate, RtcHertz / 8, RtcHertz + RtcHertz / Loose, "RTC, at least some ticks");
+        g.Checks.ExceptOnTcg(() => g.Clock.CheckNear(rate, RtcHertz, Loose, "RTC"));
         g.Apic.Within(10_000, RtcVector, 1, "interrupt of the RTC through the I/O APIC");
         a.mov(eax, ebp);
         a.mov(ah, al);
