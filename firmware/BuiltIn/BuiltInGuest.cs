@@ -27,7 +27,9 @@ public static class BuiltInGuest
         EmitStart(guest);
         guest.EmitRuntime();
         var code = new ByteListWriter();
-        guest.Data.Resolve(guest.Assemble(code));
+        var assembled = guest.Assemble(code);
+        guest.Data.Resolve(assembled);
+        guest.Processors.Resolve(assembled);
         var boot = new Boot32(guest, Layout.Text);
         var text = code.ToArray();
         Require(boot.Bytes.Length <= Layout.Text - Layout.Boot, "32-bit code");

@@ -49,6 +49,14 @@ internal sealed class DataSegment
     /// <summary>A double.</summary>
     public Variable Initial(double value) => Initial(BitConverter.DoubleToUInt64Bits(value));
 
+    /// <summary>Two doubles, aligned for a vector register.</summary>
+    public Variable Initial(double low, double high)
+    {
+        var variable = Initial(BitConverter.GetBytes(low), 8, 16);
+        Initial(high);
+        return variable;
+    }
+
     /// <summary>A 64-bit pointer to code, filled in when the code has its addresses.</summary>
     public Variable Pointer(Routine code)
     {
@@ -74,6 +82,12 @@ internal sealed class DataSegment
 
     /// <summary>Whole pages that start as zero.</summary>
     public Variable Pages(uint count) => Zeroed(count * Layout.PageSize, 8, Layout.PageSize);
+
+    /// <summary>What initialised data holds.</summary>
+    public ReadOnlySpan<byte> Content(Variable variable, int length) => bytes.AsSpan((int)(variable.Address - Layout.Data), length);
+
+    /// <summary>Changes initialised data.</summary>
+    public void Fill(Variable variable, ReadOnlySpan<byte> content) => content.CopyTo(bytes.AsSpan((int)(variable.Address - Layout.Data)));
 
     /// <summary>Stores the addresses of code.</summary>
     public void Resolve(AssemblerResult code)

@@ -35,7 +35,7 @@ internal enum When
 internal sealed partial class Guest
 {
     /// <summary>Loop iterations after which a wait ends even if time stands still.</summary>
-    const uint WaitLimit = 200_000_000;
+    const int WaitLimit = 200_000_000;
 
     /// <summary>Puts a label here.</summary>
     public void Place(Label label)
@@ -121,39 +121,33 @@ internal sealed partial class Guest
 
     /// <summary>
     /// Waits until code that sets flags makes them say so, but not longer than some microseconds. ZF is then 0 if it
-    /// happened and 1 if time ran out. The code must preserve R14 and R15.
+    /// happened and 1 if time ran out. RAX and RDX are lost.
     /// </summary>
     public void WaitUntil(int microseconds, When when, Action setFlags)
     {
-        var (top, done, end) = (A.CreateLabel(), A.CreateLabel(), A.CreateLabel());
-        A.push(r15);
-        A.push(r14);
+        var (top, last, done, leave) = (A.CreateLabel(), A.CreateLabel(), A.CreateLabel(), A.CreateLabel());
         Call(Clock.Deadline, microseconds);
-        A.mov(r15, rax);
-        A.mov(r14d, WaitLimit);
+        A.push(rax);
+        A.push(WaitLimit);
         Place(top);
         setFlags();
         Jump(when, done);
         A.pause();
-        A.rdtsc();
-        A.shl(rdx, 32);
-        A.or(rax, rdx);
-        A.cmp(rax, r15);
-        A.jae(end);
-        A.dec(r14d);
+        ReadTsc();
+        A.cmp(rax, __qword_ptr[rsp + 8]);
+        A.jae(last);
+        A.dec(__dword_ptr[rsp]);
         A.jne(top);
-        Place(end);
+        Place(last);
         // Once more: the processor may have been away between the look at the condition and the look at the clock.
         setFlags();
         Jump(when, done);
-        var leave = A.CreateLabel();
         A.xor(eax, eax);
         A.jmp(leave);
         Place(done);
         A.or(eax, 1);
         Place(leave);
-        A.pop(r14);
-        A.pop(r15);
+        A.lea(rsp, __[rsp + 16]);
     }
 
     /// <summary>Reads a port into AL.</summary>

@@ -41,6 +41,13 @@ internal sealed partial class Guest
         Acpi = new(this);
         Power = new(this);
         User = new(this);
+        Counters = new(this);
+        Processors = new(this);
+        Pci = new(this);
+        Messages = new(this);
+        Edu = new(this);
+        Nvme = new(this);
+        Iommu = new(this);
     }
 
     /// <summary>64-bit code.</summary>
@@ -63,6 +70,27 @@ internal sealed partial class Guest
 
     /// <summary>Time.</summary>
     public Clock Clock { get; }
+
+    /// <summary>Rates of counters.</summary>
+    public Counters Counters { get; }
+
+    /// <summary>The other processors.</summary>
+    public Processors Processors { get; }
+
+    /// <summary>PCI configuration space.</summary>
+    public PciConfig Pci { get; }
+
+    /// <summary>MSI and MSI-X.</summary>
+    public MessageInterrupts Messages { get; }
+
+    /// <summary>The test device.</summary>
+    public Edu Edu { get; }
+
+    /// <summary>The NVMe controller.</summary>
+    public NvmeDriver Nvme { get; }
+
+    /// <summary>The VT-d unit.</summary>
+    public RemappingUnit Iommu { get; }
 
     /// <summary>Page tables.</summary>
     public PageTables Pages { get; }
@@ -98,6 +126,13 @@ internal sealed partial class Guest
         Power.Emit();
         Options.Emit();
         User.Emit();
+        Counters.Emit();
+        Processors.Emit();
+        Pci.Emit();
+        Messages.Emit();
+        Edu.Emit();
+        Nvme.Emit();
+        Iommu.Emit();
     }
 
     /// <summary>Assembles the code.</summary>

@@ -32,16 +32,13 @@ internal sealed class Apic
     public Apic(Guest guest)
     {
         g = guest;
-        (Base, X2, IoBase) = (g.Data.U64(), g.Data.U64(), g.Data.Initial(DefaultIoApic));
+        (Base, IoBase) = (g.Data.U64(), g.Data.Initial(DefaultIoApic));
         (Read, Write, Send, Start, EndOfInterrupt) = (g.NewRoutine(), g.NewRoutine(), g.NewRoutine(), g.NewRoutine(), g.NewRoutine());
-        (IoRead, IoWrite, Route, StartPic, Own) = (g.NewRoutine(), g.NewRoutine(), g.NewRoutine(), g.NewRoutine(), g.NewRoutine());
+        (IoRead, IoWrite, Route, StartPic, Own, ReadTimer) = (g.NewRoutine(), g.NewRoutine(), g.NewRoutine(), g.NewRoutine(), g.NewRoutine(), g.NewRoutine());
     }
 
     /// <summary>Address of the local APIC's registers.</summary>
     public Variable Base { get; }
-
-    /// <summary>Not 0: all processors are in x2APIC mode.</summary>
-    public Variable X2 { get; }
 
     /// <summary>Address of the I/O APIC.</summary>
     public Variable IoBase { get; }
@@ -73,6 +70,9 @@ internal sealed class Apic
     /// <summary>Puts the 8259 pair at <see cref="PicVector"/> with everything masked.</summary>
     public Routine StartPic { get; }
 
+    /// <summary>The timer's current count.</summary>
+    public Routine ReadTimer { get; }
+
     /// <summary>The APIC ID of the processor that calls.</summary>
     public Routine Own { get; }
 
@@ -99,19 +99,22 @@ internal sealed class Apic
         });
         g.Define(Route, [rbx, r12], EmitRoute);
         g.Define(StartPic, EmitStartPic);
+        g.Define(ReadTimer, () => g.Call(Read, CurrentCount));
         g.Define(Own, () =>
         {
             g.Call(Read, Id);
-            a.cmp(X2, 0);
-            g.If(When.Equal, () => a.shr(eax, 24));
+            a.mov(r8d, eax);
+            InX2Mode();
+            a.mov(eax, r8d);
+            g.If(When.NotBelow, () => a.shr(eax, 24));
         });
     }
 
-    /// <summary>Waits until an interrupt count is not what it was, with interrupts enabled.</summary>
+    /// <summary>Checks that the count of a vector reaches a number within some microseconds of enabled interrupts.</summary>
     public void Within(int microseconds, byte vector, Operand count, string what)
     {
         g.A.sti();
-        g.Checks.Within(microseconds, When.Equal, what, () =>
+        g.Checks.Within(microseconds, When.NotAbove, what, () =>
         {
             g.Load(rcx, count);
             g.A.cmp(ecx, g.Faults.Counts[vector]);
@@ -119,12 +122,28 @@ internal sealed class Apic
         g.A.cli();
     }
 
+    /// <summary>Lets interrupts in for some microseconds.</summary>
+    public void Listen(Operand microseconds)
+    {
+        g.Load(rdi, microseconds);
+        g.A.sti();
+        g.A.call(g.Clock.Delay.Label);
+        g.A.cli();
+    }
+
+    /// <summary>Sets CF if this processor's APIC is in x2APIC mode; RAX, RCX and RDX are lost.</summary>
+    void InX2Mode()
+    {
+        g.ReadMsr(BaseMsr);
+        g.A.bt(eax, 10);
+    }
+
     void EmitRead()
     {
         var a = g.A;
-        a.cmp(X2, 0);
+        InX2Mode();
         g.If(
-            When.Equal,
+            When.NotBelow,
             () =>
             {
                 a.mov(rax, Base);
@@ -142,9 +161,9 @@ internal sealed class Apic
     void EmitWrite()
     {
         var a = g.A;
-        a.cmp(X2, 0);
+        InX2Mode();
         g.If(
-            When.Equal,
+            When.NotBelow,
             () =>
             {
                 a.mov(rax, Base);
@@ -164,8 +183,8 @@ internal sealed class Apic
     void EmitSend()
     {
         var a = g.A;
-        a.cmp(X2, 0);
-        g.If(When.NotEqual, () =>
+        InX2Mode();
+        g.If(When.Below, () =>
         {
             a.mov(ecx, X2Command);
             a.mov(edx, edi);

@@ -43,7 +43,13 @@ internal sealed class Checks
     /// <param name="name">Name for the first column.</param>
     /// <param name="summary">Printed when all went well.</param>
     /// <param name="body">The test.</param>
-    public void Test(string name, GuestText summary, Action body)
+    public void Test(string name, GuestText summary, Action body) => Test(name, () => g.Print(summary), body);
+
+    /// <summary>Emits a test.</summary>
+    /// <param name="name">Name for the first column.</param>
+    /// <param name="summary">Code that prints what was shown, without line end.</param>
+    /// <param name="body">The test.</param>
+    public void Test(string name, Action summary, Action body)
     {
         var a = g.A;
         var test = g.NewRoutine();
@@ -62,7 +68,7 @@ internal sealed class Checks
             a.test(eax, eax);
             g.If(When.NotEqual, () =>
             {
-                g.Print(summary);
+                summary();
                 a.call(close.Label);
             });
         });
@@ -75,6 +81,19 @@ internal sealed class Checks
         g.A.jmp(end);
     }
 
+    /// <summary>The same, but a failure when the command line asks for the DMA path.</summary>
+    public void SkipUnlessRequired(string reason)
+    {
+        g.A.cmp(g.Options.RequireDma, 0);
+        g.If(When.NotEqual, () =>
+        {
+            CountFailure();
+            g.Print($"         x {(Operand)reason:s}\n");
+            g.A.jmp(end);
+        });
+        Skip(reason);
+    }
+
     /// <summary>Leaves the test being emitted, after a failure.</summary>
     public void Leave() => g.A.jmp(end);
 
@@ -83,6 +102,13 @@ internal sealed class Checks
 
     /// <summary>Checks that a value lies between two others, both included.</summary>
     public void Between(Operand actual, Operand low, Operand high, string what) => g.Call(between, actual, low, high, what);
+
+    /// <summary>Checks that RDI lies between RSI and RDX, both included.</summary>
+    public void BetweenLoaded(string what)
+    {
+        g.Load(rcx, what);
+        g.A.call(between.Label);
+    }
 
     /// <summary>Checks that the flags say so.</summary>
     public void True(When when, string what)

@@ -11,7 +11,7 @@ internal sealed class Clock(Guest guest)
     /// <summary>Ports of the interval timer, and of its gate and output.</summary>
     public const ushort PitChannel0 = 0x40, PitChannel2 = 0x42, PitCommand = 0x43, Gate = 0x61;
 
-    const int CalibrationTicks = 2386, Patience = 5_000_000;
+    const int CalibrationTicks = 2386, Patience = 1_000_000, PausesPerLook = 16;
     const int AssumedKilohertz = 1_000_000;
 
     readonly Guest g = guest;
@@ -31,10 +31,29 @@ internal sealed class Clock(Guest guest)
     /// <summary>Starts channel 2 counting down once: ticks.</summary>
     public Routine StartPit { get; } = guest.NewRoutine();
 
+    /// <summary>Reads channel 2 of the interval timer, which counts down in 16 bits.</summary>
+    public Routine ReadPit { get; } = guest.NewRoutine();
+
+    /// <summary>Checks that a number differs from another by at most one part of some.</summary>
+    public void CheckNear(Operand actual, Operand expected, int part, string what)
+    {
+        var a = g.A;
+        g.Load(rsi, expected);
+        a.mov(rax, rsi);
+        a.xor(edx, edx);
+        a.mov(ecx, part);
+        a.div(rcx);
+        a.lea(rdx, __[rsi + rax]);
+        a.sub(rsi, rax);
+        g.Load(rdi, actual);
+        g.Checks.BetweenLoaded(what);
+    }
+
     /// <summary>Emits the routines.</summary>
     public void Emit()
     {
-        g.Define(Calibrate, [rbx, r12], EmitCalibrate);
+        g.Define(ReadPit, EmitReadPit);
+        g.Define(Calibrate, [rbx, r12, r13], EmitCalibrate);
         g.Define(StartPit, EmitStartPit);
         g.Define(Deadline, EmitDeadline);
         g.Define(Delay, EmitDelay);
@@ -56,32 +75,55 @@ internal sealed class Clock(Guest guest)
         a.@out(dx, al);
     }
 
+    void EmitReadPit()
+    {
+        var a = g.A;
+        g.Out8(PitCommand, 0x80);
+        g.In8(PitChannel2);
+        a.movzx(ecx, al);
+        a.@in(al, dx);
+        a.movzx(eax, al);
+        a.shl(eax, 8);
+        a.or(eax, ecx);
+    }
+
     void EmitCalibrate()
     {
         var a = g.A;
+        var enough = a.CreateLabel();
         a.mov(Kilohertz, AssumedKilohertz);
-        g.Call(StartPit, CalibrationTicks);
-        g.ReadTsc();
+        g.Call(StartPit, 0xFFFF);
+        g.Call(g.Counters.Sample, Operand.AddressOf(ReadPit.Label));
         a.mov(rbx, rax);
-        a.mov(ecx, Patience);
-        var over = a.CreateLabel();
+        a.mov(r12, rdx);
+        a.mov(r13d, Patience);
         g.Forever(end =>
         {
-            g.In8(Gate);
-            a.test(al, 0x20);
-            a.jne(over);
-            a.pause();
-            a.dec(ecx);
+            a.call(ReadPit.Label);
+            a.mov(ecx, ebx);
+            a.sub(ecx, eax);
+            a.movzx(ecx, cx);
+            a.cmp(ecx, CalibrationTicks);
+            a.jae(enough);
+            for (var i = 0; i < PausesPerLook; i++)
+            {
+                a.pause();
+            }
+
+            a.dec(r13d);
             a.je(end);
         });
         a.xor(eax, eax);
         g.Return();
-        g.Place(over);
-        g.ReadTsc();
-        a.sub(rax, rbx);
+        g.Place(enough);
+        g.Call(g.Counters.Sample, Operand.AddressOf(ReadPit.Label));
+        a.sub(ebx, eax);
+        a.movzx(ebx, bx);
+        a.mov(rax, rdx);
+        a.sub(rax, r12);
         a.mov(ecx, PitHertz);
         a.mul(rcx);
-        a.mov(rcx, CalibrationTicks * 1000L);
+        a.imul(rcx, rbx, 1000);
         a.div(rcx);
         a.mov(Kilohertz, rax);
         a.mov(eax, 1);

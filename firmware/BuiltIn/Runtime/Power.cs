@@ -44,7 +44,7 @@ internal sealed class Power(Guest guest)
         a.test(rax, rax);
         a.je(none);
         a.mov(ecx, __dword_ptr[rax + 4]);
-        a.sub(ecx, 48);
+        a.sub(ecx, 36 + 8);
         a.jb(none);
         a.lea(rbx, __[rax + 36]);
         g.Forever(end =>

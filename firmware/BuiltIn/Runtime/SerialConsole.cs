@@ -1,3 +1,4 @@
+using Iced.Intel;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Vmm.Firmware.BuiltIn.Runtime;
@@ -25,7 +26,7 @@ internal sealed class SerialConsole(Guest guest)
     /// <summary>Prints a NUL-terminated text: address.</summary>
     public Routine PutText { get; } = guest.NewRoutine();
 
-    /// <summary>Prints up to some characters of a text, stopping at NUL: address, count.</summary>
+    /// <summary>Prints up to some characters of a text, without NUL and trailing spaces: address, count.</summary>
     public Routine PutField { get; } = guest.NewRoutine();
 
     /// <summary>Prints a text padded with spaces: address, width.</summary>
@@ -44,6 +45,24 @@ internal sealed class SerialConsole(Guest guest)
     public Routine Drain { get; } = guest.NewRoutine();
 
     Routine Send { get; } = guest.NewRoutine();
+
+    /// <summary>Emits code that prints the name of a PCI function, as bus:device.function.</summary>
+    public void PutFunction(AssemblerRegister64 function, string before)
+    {
+        var a = g.A;
+        g.Print($"{(Operand)before:s}");
+        foreach (var (shift, mask, digits, after) in new[] { (8, 0xFF, 2, ':'), (3, 0x1F, 2, '.'), (0, 7, 1, '\0') })
+        {
+            a.mov(rdi, function);
+            a.shr(edi, (byte)shift);
+            a.and(edi, mask);
+            g.Call(PutHex, rdi, digits);
+            if (after != 0)
+            {
+                g.Call(PutCharacter, after);
+            }
+        }
+    }
 
     /// <summary>Emits the routines.</summary>
     public void Emit()
@@ -122,13 +141,22 @@ internal sealed class SerialConsole(Guest guest)
         var a = g.A;
         a.mov(rbx, rdi);
         a.mov(r12, rsi);
+        // Device identification is padded with spaces.
         g.Forever(end =>
         {
+            a.test(r12, r12);
+            a.je(end);
+            a.cmp(__byte_ptr[rbx + r12 - 1], ' ');
+            a.jne(end);
+            a.dec(r12);
+        });
+        g.Forever(end =>
+        {
+            a.dec(r12);
+            a.js(end);
             a.movzx(edi, __byte_ptr[rbx]);
             a.test(edi, edi);
             a.je(end);
-            a.dec(r12);
-            a.js(end);
             a.inc(rbx);
             a.call(PutCharacter.Label);
         });

@@ -16,6 +16,26 @@ internal static class TestList
         PagingTests.Emit(guest);
         PrivilegeTests.Emit(guest);
         DebugTests.Emit(guest);
+        FloatTests.Emit(guest);
+        VectorTests.Emit(guest);
+        SerialTests.Emit(guest);
+        AcpiTests.Emit(guest);
+        PicTests.Emit(guest);
+        LocalApicTests.Emit(guest);
+        TimerTests.Emit(guest);
+        IoApicTests.Emit(guest);
+        ClockTests.Emit(guest);
+        DateTests.Emit(guest);
+        MultiprocessorTests.Emit(guest);
+        PciTests.Emit(guest);
+        EduTests.Emit(guest);
+        NvmeTests.Emit(guest);
+        RemappingTests.EmitSetUp(guest);
+        RemappingTests.EmitTransfers(guest);
+        InterruptRemappingTests.Emit(guest);
+        RemappedNvmeTests.Emit(guest);
+        RemappingEnd.Emit(guest);
+        X2ApicTests.Emit(guest);
         run.Place(guest.A);
         guest.Checks.RunAll();
     }

@@ -1,7 +1,10 @@
 using System.Text;
+using Vmm.Chipset;
 using Vmm.Firmware.Boot;
 using Vmm.Firmware.BuiltIn;
+using Vmm.Iommu;
 using Vmm.Machine;
+using Vmm.Platform.Block;
 using Vmm.Platform.Bus;
 using Xunit;
 
@@ -17,15 +20,57 @@ public sealed class BuiltInGuestTests
     [Theory]
     [InlineData(1)]
     [InlineData(4)]
-    public void It_passes_and_two_runs_are_the_same(int processors)
+    public void It_passes_with_every_device_and_two_runs_are_the_same(int processors)
     {
-        var first = Run(processors, out var hash);
-        Assert.Contains("\nPASS ", first.Output, StringComparison.Ordinal);
-        Assert.DoesNotContain("[FAIL]", first.Output, StringComparison.Ordinal);
-        Assert.Equal((StopCause.DebugExit, 0u), (first.Outcome.Cause, first.Outcome.Value));
-        var second = Run(processors, out var again);
+        var config = new MachineConfig
+        {
+            MemoryBytes = Memory,
+            Vcpus = processors,
+            Vtd = new VtdOptions(),
+            Edu = new EduOptions(),
+            Disks = [new(static () => new MemoryBlockBackend("disk", Disk()))],
+        };
+        var options = new BuiltInOptions { Quick = true, Processors = processors, RequireDma = true };
+        var first = Run(config, options, out var hash);
+        AssertPassed(first);
+        Assert.DoesNotContain(first.Output.Split('\n'), line => line.StartsWith("[skip]", StringComparison.Ordinal) && processors > 1);
+        var second = Run(config, options, out var again);
         Assert.Equal(first.Output, second.Output);
         Assert.Equal(hash, again);
+    }
+
+    [Fact]
+    public void It_passes_without_devices_and_says_what_it_left_out()
+    {
+        var run = Run(new() { MemoryBytes = Memory }, new() { Quick = true }, out _);
+        AssertPassed(run);
+        Assert.Contains("[skip] vt-d:", run.Output, StringComparison.Ordinal);
+        Assert.Contains("[skip] nvme:", run.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_machine_that_is_not_as_told_fails()
+    {
+        var run = Run(new() { MemoryBytes = Memory }, new() { Quick = true, Processors = 2, RequireDma = true }, out _);
+        Assert.Contains("[FAIL] processors:", run.Output, StringComparison.Ordinal);
+        Assert.Contains("[FAIL] vt-d:", run.Output, StringComparison.Ordinal);
+        Assert.Contains("\nFAIL ", run.Output, StringComparison.Ordinal);
+        Assert.Equal((StopCause.DebugExit, 1u), (run.Outcome.Cause, run.Outcome.Value));
+    }
+
+    [Fact]
+    public void It_reports_the_block_that_the_disk_holds()
+    {
+        var disk = Disk();
+        var config = new MachineConfig { MemoryBytes = Memory, Disks = [new(() => new MemoryBlockBackend("disk", disk), Serial: "SN42")] };
+        var run = Run(config, new() { Quick = true }, out _);
+        var sum = 0u;
+        for (var i = 0; i < 512; i += 4)
+        {
+            sum += BitConverter.ToUInt32(disk, i);
+        }
+
+        Assert.Contains($"serial SN42: {disk.Length / 512} blocks of 512 bytes, sum of block 0 is {sum:x8}", run.Output, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -46,16 +91,34 @@ public sealed class BuiltInGuestTests
     public void Options_become_words() =>
         Assert.Equal("quick smp=4 dma", new BuiltInOptions { Quick = true, Processors = 4, RequireDma = true }.ToString());
 
-    static (string Output, RunOutcome Outcome) Run(int processors, out string hash)
+    static void AssertPassed((string Output, RunOutcome Outcome) run)
+    {
+        Assert.Contains("\nPASS ", run.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("[FAIL]", run.Output, StringComparison.Ordinal);
+        Assert.Equal((StopCause.DebugExit, 0u), (run.Outcome.Cause, run.Outcome.Value));
+    }
+
+    static byte[] Disk()
+    {
+        var bytes = new byte[64 << 10];
+        for (var i = 0; i < bytes.Length; i++)
+        {
+            bytes[i] = (byte)(i * 7 + (i >> 8));
+        }
+
+        return bytes;
+    }
+
+    static (string Output, RunOutcome Outcome) Run(MachineConfig config, BuiltInOptions options, out string hash)
     {
         var transcript = new Transcript();
-        using var machine = new VirtualMachine(new() { MemoryBytes = Memory, Vcpus = processors }, transcript);
+        using var machine = new VirtualMachine(config, transcript);
         machine.Boot(BootLoader.Plan(new()
         {
-            RamBytes = Memory,
+            RamBytes = config.MemoryBytes,
             Image = BuiltInGuest.Build(),
             Acpi = machine.BuildAcpi(),
-            CommandLine = new BuiltInOptions { Quick = true, Processors = processors }.ToString(),
+            CommandLine = options.ToString(),
         }));
         var outcome = machine.Run(untilTime: TimeLimit);
         hash = machine.StateHash();

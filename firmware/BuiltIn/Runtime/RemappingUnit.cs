@@ -1,0 +1,380 @@
+using static Iced.Intel.AssemblerRegisters;
+
+namespace Vmm.Firmware.BuiltIn.Runtime;
+
+/// <summary>A VT-d remapping unit in legacy mode, driven through its registers and its invalidation queue (VT-d 4.1 §6, §11).</summary>
+internal sealed class RemappingUnit
+{
+    /// <summary>Registers.</summary>
+    public const int VersionRegister = 0x00, CapabilityRegister = 0x08, ExtendedRegister = 0x10, GlobalCommand = 0x18, GlobalStatus = 0x1C, RootTable = 0x20, FaultStatus = 0x34, FaultControl = 0x38, FaultData = 0x3C, FaultAddress = 0x40, FaultUpperAddress = 0x44, QueueHead = 0x80, QueueTail = 0x88, QueueAddress = 0x90, InterruptTable = 0xB8;
+
+    /// <summary>Bits of GCMD and GSTS.</summary>
+    public const uint TranslationEnable = 1u << 31, SetRootTable = 1 << 30, QueueEnable = 1 << 26, InterruptEnable = 1 << 25, SetInterruptTable = 1 << 24;
+
+    /// <summary>Capability bits.</summary>
+    public const int QueuedInvalidation = 1 << 1, InterruptRemapping = 1 << 3;
+
+    /// <summary>Rights in second-stage entries.</summary>
+    public const uint MayRead = 1, MayWrite = 2;
+
+    /// <summary>What is added to a physical address to make the I/O virtual address that the tests use. QEMU's test device drives 28 address bits.</summary>
+    public const uint Offset = 0x0800_0000;
+
+    /// <summary>Invalidation descriptors, low quadwords (§6.5.2): everything of the context cache, the IOTLB, the interrupt entry cache.</summary>
+    public const uint AllContexts = 1 | 1 << 4, AllTranslations = 2 | 1 << 4 | 3 << 6, AllInterrupts = 4;
+
+    /// <summary>Bits that GCMD acts on once; all others have to be written as they are.</summary>
+    const uint KeptBits = 0x96FF_FFFF;
+
+    const uint WaitDescriptor = 5 | 1 << 5 | 1 << 6;
+    const int Patience = 1_000_000, PoolPages = 12;
+    const uint QueueLength = Layout.PageSize;
+
+    readonly Guest g;
+    readonly Variable root, contexts, pool, poolUsed, queue, tail, status, ticket, topShift, widthCode;
+
+    /// <summary>Reserves the variables.</summary>
+    public RemappingUnit(Guest guest)
+    {
+        g = guest;
+        (Base, Capabilities, Extended, On, InterruptsOn) = (g.Data.U64(), g.Data.U64(), g.Data.U64(), g.Data.U64(), g.Data.U64());
+        (root, contexts, pool, queue) = (g.Data.Pages(1), g.Data.Pages(1), g.Data.Pages(PoolPages), g.Data.Pages(1));
+        Interrupts = g.Data.Pages(1);
+        (poolUsed, tail, ticket, topShift, widthCode) = (g.Data.U64(), g.Data.U64(), g.Data.U64(), g.Data.U64(), g.Data.U64());
+        status = g.Data.U64();
+        (FaultInformation, FaultSource, FaultReason, FaultKind) = (g.Data.U64(), g.Data.U64(), g.Data.U64(), g.Data.U64());
+        (Find, Set, Clear, Submit) = (g.NewRoutine(), g.NewRoutine(), g.NewRoutine(), g.NewRoutine());
+        (Map, Assign, TakeFault, StartQueue) = (g.NewRoutine(), g.NewRoutine(), g.NewRoutine(), g.NewRoutine());
+    }
+
+    /// <summary>Address of the unit's registers, or 0 without a unit.</summary>
+    public Variable Base { get; }
+
+    /// <summary>CAP.</summary>
+    public Variable Capabilities { get; }
+
+    /// <summary>ECAP.</summary>
+    public Variable Extended { get; }
+
+    /// <summary>Not 0: translation is enabled.</summary>
+    public Variable On { get; }
+
+    /// <summary>Not 0: interrupt remapping is enabled.</summary>
+    public Variable InterruptsOn { get; }
+
+    /// <summary>The interrupt remapping table: 256 entries of two quadwords.</summary>
+    public Variable Interrupts { get; }
+
+    /// <summary>The last fault taken: fault information, source, reason.</summary>
+    public Variable FaultInformation { get; }
+
+    /// <summary>Source of the last fault.</summary>
+    public Variable FaultSource { get; }
+
+    /// <summary>Reason of the last fault.</summary>
+    public Variable FaultReason { get; }
+
+    /// <summary>1: the last fault's request was a read.</summary>
+    public Variable FaultKind { get; }
+
+    /// <summary>Levels of second-stage tables times 9 plus 3.</summary>
+    public Variable TopShift => topShift;
+
+    /// <summary>Finds the unit for PCI devices in the DMAR table and reads its capabilities.</summary>
+    public Routine Find { get; }
+
+    /// <summary>Sets a bit by GCMD: bit. RAX is 1 when GSTS shows it.</summary>
+    public Routine Set { get; }
+
+    /// <summary>Clears a bit by GCMD: bit. RAX is 1 when GSTS shows it.</summary>
+    public Routine Clear { get; }
+
+    /// <summary>Sets queue and tail and enables queued invalidation. RAX is 1 when it is.</summary>
+    public Routine StartQueue { get; }
+
+    /// <summary>Puts a descriptor and a wait descriptor into the queue: low, high. RAX is 1 when the wait is over.</summary>
+    public Routine Submit { get; }
+
+    /// <summary>Sets a second-stage entry for 4 KiB: I/O virtual address, entry. Nothing is invalidated.</summary>
+    public Routine Map { get; }
+
+    /// <summary>Sets the context entry of a function: function, domain, or 0 for an entry that is not present. Nothing is invalidated.</summary>
+    public Routine Assign { get; }
+
+    /// <summary>Waits shortly for a fault, takes it off its record and clears the status. RAX is 0 without one.</summary>
+    public Routine TakeFault { get; }
+
+    /// <summary>The root table.</summary>
+    public Variable Root => root;
+
+    /// <summary>Emits code that loads a 32-bit register of the unit into EAX.</summary>
+    public void Read(int register)
+    {
+        g.A.mov(rax, Base);
+        g.A.mov(eax, __dword_ptr[rax + register]);
+    }
+
+    /// <summary>Emits code that invalidates all translations and contexts; RAX is 1 when both are done.</summary>
+    public void Flush()
+    {
+        g.Call(Submit, AllContexts, 0);
+        g.A.push(rax);
+        g.Call(Submit, AllTranslations, 0);
+        g.A.pop(rcx);
+        g.A.and(eax, ecx);
+    }
+
+    /// <summary>Emits the routines.</summary>
+    public void Emit()
+    {
+        g.Define(Find, [rbx, r12], EmitFind);
+        g.Define(Set, [rbx], () => EmitCommand(true));
+        g.Define(Clear, [rbx], () => EmitCommand(false));
+        g.Define(StartQueue, EmitStartQueue);
+        g.Define(Submit, EmitSubmit);
+        g.Define(Map, [rbx], EmitMap);
+        g.Define(Assign, EmitAssign);
+        g.Define(TakeFault, [rbx], EmitTakeFault);
+    }
+
+    /// <summary>DMAR (§8.1): the hardware unit of segment 0 with INCLUDE_PCI_ALL; without one, the first whose scope lists devices.</summary>
+    void EmitFind()
+    {
+        var a = g.A;
+        a.mov(rbx, g.Acpi.Dmar);
+        a.test(rbx, rbx);
+        g.If(When.Equal, g.Return);
+        a.mov(r12d, __dword_ptr[rbx + 4]);
+        a.add(r12, rbx);
+        a.add(rbx, 48);
+        g.Forever(end =>
+        {
+            var next = a.CreateLabel();
+            a.lea(rax, __[rbx + 16]);
+            a.cmp(rax, r12);
+            a.ja(end);
+            a.cmp(__word_ptr[rbx], 0);
+            a.jne(next);
+            a.cmp(__word_ptr[rbx + 6], 0);
+            a.jne(next);
+            a.test(__byte_ptr[rbx + 4], 1);
+            g.If(When.Equal, () =>
+            {
+                a.cmp(Base, 0);
+                a.jne(next);
+            });
+            a.mov(rax, __qword_ptr[rbx + 8]);
+            a.mov(Base, rax);
+            g.Place(next);
+            a.movzx(eax, __word_ptr[rbx + 2]);
+            a.cmp(eax, 4);
+            a.jb(end);
+            a.add(rbx, rax);
+        });
+        a.mov(rax, Base);
+        a.test(rax, rax);
+        g.If(When.Equal, g.Return);
+        g.Call(g.Pages.MapDevice, rax);
+        a.mov(rax, Base);
+        a.mov(rcx, __qword_ptr[rax + CapabilityRegister]);
+        a.mov(Capabilities, rcx);
+        a.mov(rdx, __qword_ptr[rax + ExtendedRegister]);
+        a.mov(Extended, rdx);
+        ChooseWidth();
+    }
+
+    /// <summary>SAGAW, CAP bits 12:8: 48 bits by four levels if offered, else 39 bits by three.</summary>
+    void ChooseWidth()
+    {
+        var a = g.A;
+        a.mov(topShift, 39);
+        a.mov(widthCode, 2);
+        a.bt(ecx, 10);
+        g.If(When.NotBelow, () =>
+        {
+            a.mov(topShift, 30);
+            a.mov(widthCode, 1);
+        });
+    }
+
+    void EmitCommand(bool set)
+    {
+        var a = g.A;
+        a.mov(rcx, Base);
+        a.mov(eax, __dword_ptr[rcx + GlobalStatus]);
+        a.and(eax, KeptBits);
+        a.mov(ebx, edi);
+        a.or(eax, ebx);
+        if (!set)
+        {
+            a.xor(eax, ebx);
+        }
+
+        a.mov(__dword_ptr[rcx + GlobalCommand], eax);
+        g.WaitUntil(Patience, set ? When.NotEqual : When.Equal, () =>
+        {
+            a.mov(rcx, Base);
+            a.test(__dword_ptr[rcx + GlobalStatus], ebx);
+        });
+        a.mov(eax, 0);
+        g.If(When.NotEqual, () => a.inc(eax));
+    }
+
+    void EmitStartQueue()
+    {
+        var a = g.A;
+        a.mov(rcx, Base);
+        a.mov(tail, 0);
+        a.mov(__qword_ptr[rcx + QueueTail], 0);
+        a.mov(eax, queue.Address);
+        a.mov(__qword_ptr[rcx + QueueAddress], rax);
+        g.Call(Set, QueueEnable);
+    }
+
+    void EmitSubmit()
+    {
+        var a = g.A;
+        WriteBackTables();
+        a.mov(rax, tail);
+        a.mov(__qword_ptr[rax + queue.Address], rdi);
+        a.mov(__qword_ptr[rax + queue.Address + 8], rsi);
+        Advance();
+        a.inc(ticket);
+        a.mov(rcx, ticket);
+        a.shl(rcx, 32);
+        a.or(rcx, (int)WaitDescriptor);
+        a.mov(__qword_ptr[rax + queue.Address], rcx);
+        a.mov(ecx, status.Address);
+        a.mov(__qword_ptr[rax + queue.Address + 8], rcx);
+        Advance();
+        a.mov(tail, rax);
+        a.mov(rcx, Base);
+        a.mov(__qword_ptr[rcx + QueueTail], rax);
+        g.WaitUntil(Patience, When.Equal, () =>
+        {
+            a.mov(eax, status.As(4));
+            a.cmp(eax, ticket.As(4));
+        });
+        a.mov(eax, 0);
+        g.If(When.NotEqual, () => a.inc(eax));
+    }
+
+    void Advance()
+    {
+        g.A.add(eax, 16);
+        g.A.and(eax, (int)QueueLength - 1);
+    }
+
+    /// <summary>ECAP.C clear: the unit does not look into the processor's caches when it reads tables.</summary>
+    void WriteBackTables()
+    {
+        g.A.test(Extended.As(1), 1);
+        g.If(When.Equal, g.A.wbinvd);
+    }
+
+    void EmitMap()
+    {
+        var a = g.A;
+        a.mov(eax, pool.Address);
+        a.mov(r8, topShift);
+        // The first page of the pool is the top table.
+        a.cmp(poolUsed, 0);
+        g.If(When.Equal, () => a.inc(poolUsed));
+        g.Forever(end =>
+        {
+            a.mov(ecx, r8d);
+            a.mov(r10, rdi);
+            a.shr(r10, cl);
+            a.and(r10d, 0x1FF);
+            a.lea(r10, __[rax + r10 * 8]);
+            a.cmp(r8d, 12);
+            a.je(end);
+            a.mov(rax, __qword_ptr[r10]);
+            a.test(eax, eax);
+            g.If(When.Equal, () =>
+            {
+                a.mov(rax, poolUsed);
+                a.cmp(rax, PoolPages);
+                g.If(When.NotBelow, () =>
+                {
+                    a.xor(eax, eax);
+                    g.Return();
+                });
+                a.inc(poolUsed);
+                a.shl(eax, 12);
+                a.add(eax, pool.Address);
+                a.lea(rbx, __[rax + (MayRead | MayWrite)]);
+                a.mov(__qword_ptr[r10], rbx);
+            });
+            a.and(rax, -(int)Layout.PageSize);
+            a.sub(r8d, 9);
+        });
+        a.mov(__qword_ptr[r10], rsi);
+        a.mov(rax, r10);
+    }
+
+    /// <summary>Root entry of the bus, then the context entry (§9.1, §9.3): TT = 00, domain, address width. One context table serves bus 0.</summary>
+    void EmitAssign()
+    {
+        var a = g.A;
+        a.mov(eax, edi);
+        a.shr(eax, 8);
+        a.shl(eax, 4);
+        a.mov(ecx, contexts.Address | 1);
+        a.mov(__qword_ptr[rax + root.Address], rcx);
+        a.movzx(edi, dil);
+        a.shl(edi, 4);
+        a.xor(eax, eax);
+        a.xor(ecx, ecx);
+        a.test(esi, esi);
+        g.If(When.NotEqual, () =>
+        {
+            a.mov(eax, pool.Address | 1);
+            a.mov(rcx, rsi);
+            a.shl(rcx, 8);
+            a.or(rcx, widthCode);
+        });
+        a.mov(__qword_ptr[rdi + contexts.Address], 0);
+        a.mov(__qword_ptr[rdi + contexts.Address + 8], rcx);
+        a.mov(__qword_ptr[rdi + contexts.Address], rax);
+    }
+
+    void EmitTakeFault()
+    {
+        var a = g.A;
+        g.WaitUntil(20_000, When.NotEqual, () =>
+        {
+            a.mov(rcx, Base);
+            a.test(__dword_ptr[rcx + FaultStatus], 2);
+        });
+        g.If(When.Equal, () =>
+        {
+            a.xor(eax, eax);
+            g.Return();
+        });
+        // Record FRI of those at CAP.FRO.
+        a.mov(rcx, Base);
+        a.movzx(eax, __byte_ptr[rcx + FaultStatus + 1]);
+        a.mov(rbx, Capabilities);
+        a.shr(rbx, 24);
+        a.and(ebx, 0x3FF);
+        a.add(ebx, eax);
+        a.shl(ebx, 4);
+        a.add(rbx, rcx);
+        a.mov(rax, __qword_ptr[rbx]);
+        a.mov(FaultInformation, rax);
+        a.mov(eax, __dword_ptr[rbx + 8]);
+        a.movzx(eax, ax);
+        a.mov(FaultSource, rax);
+        a.mov(edx, __dword_ptr[rbx + 12]);
+        a.movzx(eax, dl);
+        a.mov(FaultReason, rax);
+        a.shr(edx, 30);
+        a.and(edx, 1);
+        a.mov(FaultKind, rdx);
+        a.mov(__dword_ptr[rbx + 12], 0x8000_0000);
+        a.mov(rcx, Base);
+        a.mov(__dword_ptr[rcx + FaultStatus], 0x71);
+        a.mov(eax, 1);
+    }
+}
