@@ -2,6 +2,7 @@ using System.CommandLine;
 using Vmm.Firmware.Boot;
 using Vmm.Machine;
 using Vmm.Platform.Memory;
+using Vmm.Platform.Time;
 
 namespace Vmm.Cli;
 
@@ -28,6 +29,7 @@ internal static class RunCommand
         var flat = new Option<string?>("--flat") { Description = "flat image: address=0x100000,mode=16|32|64,entry=0" };
         var quantum = new Option<string>("--quantum") { Description = "virtual cycles of a vCPU's turn", DefaultValueFactory = _ => "20000" };
         var cpi = new Option<string>("--cpi") { Description = "virtual cycles per instruction", DefaultValueFactory = _ => "1" };
+        var cost = new Option<string?>("--cost") { Description = "virtual cycles: instruction=1,port=1600,mmio=2800,msr=1500,cpuid=1100,halt=1100" };
         var rtc = new Option<string?>("--rtc") { Description = "clock at power-on: base=UNIXSECONDS" };
         var save = new Option<string?>("--save") { Description = "snapshot: path=FILE,at=VIRTUALTIME" };
         var restore = new Option<string?>("--restore") { Description = "start from a snapshot file" };
@@ -38,7 +40,7 @@ internal static class RunCommand
         var quiet = new Option<bool>("--quiet", "-q") { Description = "no report on standard error" };
         var command = new Command("run", "Boot a guest and run it to its end")
         {
-            kernel, initrd, append, smp, memory, timeout, virtualTimeout, exitOn, marker, serial, script, json, seed, protocol, flat, quantum, cpi, rtc, save,
+            kernel, initrd, append, smp, memory, timeout, virtualTimeout, exitOn, marker, serial, script, json, seed, protocol, flat, quantum, cpi, cost, rtc, save,
             restore, disk, iommu, edu, qemuExit, quiet,
         };
         command.SetAction(result =>
@@ -53,7 +55,7 @@ internal static class RunCommand
                     Vcpus = (int)OptionText.Integer("--smp", OptionText.Pairs("--smp", result.GetValue(smp)!, "cpus")["cpus"], 1, 8),
                     MemoryBytes = OptionText.Size("--memory", OptionText.Pairs("--memory", result.GetValue(memory)!, "size")["size"]),
                     Quantum = (ulong)OptionText.Integer("--quantum", result.GetValue(quantum)!, 100, 100_000_000),
-                    CyclesPerInstruction = (ulong)OptionText.Integer("--cpi", result.GetValue(cpi)!, 1, 1000),
+                    Cost = Cost(result.GetValue(cost), (ulong)OptionText.Integer("--cpi", result.GetValue(cpi)!, 1, 1000)),
                     Seed = (ulong)OptionText.Integer("--seed", result.GetValue(seed)!, 0, long.MaxValue),
                     StartTime = result.GetValue(rtc) is { } b
                         ? OptionText.Integer("--rtc", OptionText.Pairs("--rtc", b, "base")["base"], 0, 4_102_444_800)
@@ -85,6 +87,31 @@ internal static class RunCommand
             return session.Run();
         });
         return command;
+    }
+
+    static CostModel Cost(string? text, ulong instruction)
+    {
+        var model = new CostModel(instruction);
+        if (text == null)
+        {
+            return model;
+        }
+
+        foreach (var (key, value) in OptionText.Pairs("--cost", text, "instruction", "port", "mmio", "msr", "cpuid", "halt"))
+        {
+            var cycles = (ulong)OptionText.Integer($"--cost {key}", value, 0, 10_000_000);
+            model = key switch
+            {
+                "port" => model with { PortAccess = cycles },
+                "mmio" => model with { MmioAccess = cycles },
+                "msr" => model with { MsrAccess = cycles },
+                "cpuid" => model with { Cpuid = cycles },
+                "halt" => model with { Halt = cycles },
+                _ => model with { Instruction = cycles },
+            };
+        }
+
+        return model;
     }
 
     static string[] Given(string[]? values, string[] otherwise) => values is { Length: > 0 } ? values : otherwise;

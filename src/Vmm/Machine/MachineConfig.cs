@@ -2,6 +2,7 @@ using Vmm.Chipset;
 using Vmm.Iommu;
 using Vmm.Platform.Block;
 using Vmm.Platform.Memory;
+using Vmm.Platform.Time;
 
 namespace Vmm.Machine;
 
@@ -31,8 +32,8 @@ public sealed record MachineConfig
     /// <summary>Virtual cycles of a vCPU's turn when several take turns.</summary>
     public ulong Quantum { get; init; } = 20_000;
 
-    /// <summary>Virtual cycles per retired instruction.</summary>
-    public ulong CyclesPerInstruction { get; init; } = 1;
+    /// <summary>What passes virtual time.</summary>
+    public CostModel Cost { get; init; } = new();
 
     /// <summary>Seed of everything that is drawn at random.</summary>
     public ulong Seed { get; init; } = 1;
@@ -82,9 +83,14 @@ public sealed record MachineConfig
             throw new ConfigException("iommu", bad.Message);
         }
 
-        if (CyclesPerInstruction is < 1 or > 1000)
+        if (Cost.Instruction is < 1 or > 1000)
         {
-            throw new ConfigException("cpi", $"{CyclesPerInstruction} is not 1 to 1000");
+            throw new ConfigException("cost", $"instruction {Cost.Instruction} is not 1 to 1000 cycles");
+        }
+
+        if (Math.Max(Math.Max(Cost.PortAccess, Cost.MmioAccess), Math.Max(Math.Max(Cost.MsrAccess, Cost.Cpuid), Cost.Halt)) > 10_000_000)
+        {
+            throw new ConfigException("cost", "an exit of more than 10000000 cycles is not possible");
         }
     }
 

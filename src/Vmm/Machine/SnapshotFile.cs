@@ -35,7 +35,12 @@ public static class SnapshotFile
         writer.U64(machine.Config.MemoryBytes);
         writer.U32((uint)machine.Config.Vcpus);
         writer.U64(machine.Config.Quantum);
-        writer.U64(machine.Config.CyclesPerInstruction);
+        var cost = machine.Config.Cost;
+        foreach (var cycles in (ReadOnlySpan<ulong>)[cost.Instruction, cost.PortAccess, cost.MmioAccess, cost.MsrAccess, cost.Cpuid, cost.Halt])
+        {
+            writer.U64(cycles);
+        }
+
         writer.U64(machine.Config.Seed);
         writer.U64((ulong)machine.Config.StartTime);
         WriteRecord(stream, Record.Config, writer.Written);
@@ -99,7 +104,8 @@ public static class SnapshotFile
         var reader = new SnapshotReader("config", 1, data);
         var config = new MachineConfig
         {
-            MemoryBytes = reader.U64(), Vcpus = (int)reader.U32(), Quantum = reader.U64(), CyclesPerInstruction = reader.U64(),
+            MemoryBytes = reader.U64(), Vcpus = (int)reader.U32(), Quantum = reader.U64(),
+            Cost = new(reader.U64(), reader.U64(), reader.U64(), reader.U64(), reader.U64(), reader.U64()),
             Seed = reader.U64(), StartTime = (long)reader.U64(),
         };
         reader.End();

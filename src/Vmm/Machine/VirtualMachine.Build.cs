@@ -34,7 +34,7 @@ public sealed partial class VirtualMachine
     {
         config.Validate();
         Config = config;
-        Model = new CpuModel { VcpuCount = config.Vcpus, CyclesPerInstruction = config.CyclesPerInstruction };
+        Model = new CpuModel { VcpuCount = config.Vcpus, CyclesPerInstruction = config.Cost.Instruction };
         Clock = new(Model.TscHertz);
         Memory = new(config.MemoryBytes);
         Code = new(Memory);

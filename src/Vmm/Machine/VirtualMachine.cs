@@ -159,7 +159,7 @@ public sealed partial class VirtualMachine : IExitHandler, IPowerControl, IDispo
         var grid = (cpu.LocalTime / quantum + 1) * quantum;
         turnEnd = Math.Min(end, grid);
         var cycles = turnEnd - cpu.LocalTime;
-        var budget = (long)((cycles + Config.CyclesPerInstruction - 1) / Config.CyclesPerInstruction);
+        var budget = (long)((cycles + Config.Cost.Instruction - 1) / Config.Cost.Instruction);
         current = cpu;
         wakeMask = RunnableMask();
         Clock.SwitchTo(cpu.LocalTime);
@@ -208,6 +208,7 @@ public sealed partial class VirtualMachine : IExitHandler, IPowerControl, IDispo
     public void Handle(ref VmExit exit)
     {
         exitCounts[(int)exit.Reason]++;
+        Clock.Charge(CostOf(exit.Reason));
         switch (exit.Reason)
         {
             case ExitReason.PortRead:
@@ -246,6 +247,16 @@ public sealed partial class VirtualMachine : IExitHandler, IPowerControl, IDispo
             current.RequestYield();
         }
     }
+
+    ulong CostOf(ExitReason reason) => reason switch
+    {
+        ExitReason.PortRead or ExitReason.PortWrite => Config.Cost.PortAccess,
+        ExitReason.MmioRead or ExitReason.MmioWrite => Config.Cost.MmioAccess,
+        ExitReason.MsrRead or ExitReason.MsrWrite => Config.Cost.MsrAccess,
+        ExitReason.Cpuid => Config.Cost.Cpuid,
+        ExitReason.Halt => Config.Cost.Halt,
+        _ => 0,
+    };
 
     static ulong Read(AddressSpace space, ulong address, int size)
     {
