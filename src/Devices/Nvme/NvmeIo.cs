@@ -83,9 +83,14 @@ public sealed partial class NvmeController
 
         var length = (int)command.NLB << space.BlockShift;
         smart.CountRead(length);
-        if (TryGetWindow(command, ref queue.Data, length, DmaAccess.Write, out var window))
+        if (TryGetWindow(command, ref queue.Data, length, DmaAccess.Write, out var window, out var blocked))
         {
             return space.Read(command.SLBA, window);
+        }
+
+        if (blocked)
+        {
+            return NvmeStatus.DataTransferError;
         }
 
         var buffer = transfer.AsSpan(0, length);
@@ -103,8 +108,13 @@ public sealed partial class NvmeController
 
         var length = (int)command.NLB << space.BlockShift;
         smart.CountWrite(length);
-        if (!TryGetWindow(command, ref queue.Data, length, DmaAccess.Read, out var data))
+        if (!TryGetWindow(command, ref queue.Data, length, DmaAccess.Read, out var data, out var blocked))
         {
+            if (blocked)
+            {
+                return NvmeStatus.DataTransferError;
+            }
+
             // All data is fetched before any is written: a failing transfer leaves the media as it was.
             data = transfer.AsSpan(0, length);
             status = FromGuest(command, ref queue.Data, data);

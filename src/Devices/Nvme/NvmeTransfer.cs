@@ -56,13 +56,15 @@ public sealed partial class NvmeController
 
     /// <summary>
     /// Guest memory of a command whose data is one piece within one 4 KiB page, as the common 4 KiB transfer: then no copy is needed.
-    /// False when it is anything else, or blocked: the general way then finds out what is wrong.
+    /// False when it is anything else: the general way then finds out. Blocked, the command has failed; asking again would
+    /// make a second request on the bus, and a second fault record.
     /// </summary>
-    bool TryGetWindow(in NvmeCommand command, ref DmaCursor cursor, int length, DmaAccess access, out Span<byte> window)
+    bool TryGetWindow(in NvmeCommand command, ref DmaCursor cursor, int length, DmaAccess access, out Span<byte> window, out bool blocked)
     {
         var address = new Iova(command.PRP1);
         window = default;
+        blocked = false;
         return command.PSDT == 0 && (command.PRP1 & 3) == 0 && length <= 4096 - address.PageOffset &&
-            Function.Dma.TryGetWindow(ref cursor, address, length, access, out window);
+            Function.Dma.TryGetWindow(ref cursor, address, length, access, out window, out blocked);
     }
 }

@@ -135,15 +135,24 @@ public sealed class DmaPort
     /// <see cref="TryRead(Iova, Span{byte})"/> or <see cref="TryWrite(Iova, ReadOnlySpan{byte})"/> decides.
     /// The window is valid until the device returns to the machine loop.
     /// </summary>
-    public bool TryGetWindow(ref DmaCursor cursor, Iova address, int length, DmaAccess access, out Span<byte> window)
+    public bool TryGetWindow(ref DmaCursor cursor, Iova address, int length, DmaAccess access, out Span<byte> window) =>
+        TryGetWindow(ref cursor, address, length, access, out window, out _);
+
+    /// <summary>The same; <paramref name="blocked"/> tells that the request was made and refused, and must not be made again.</summary>
+    public bool TryGetWindow(ref DmaCursor cursor, Iova address, int length, DmaAccess access, out Span<byte> window, out bool blocked)
     {
+        window = default;
+        blocked = false;
         length = PieceLength(address, length);
         var forWrite = access == DmaAccess.Write;
-        if (length <= 0 || IsInterrupt(cursor, address) ||
-            !TryResolve(ref cursor, address, forWrite ? DmaAccess.Write : DmaAccess.Read, out var target) ||
-            !fabric.Memory.TryGetSpan(target, length, forWrite, out window))
+        if (length <= 0 || IsInterrupt(cursor, address))
         {
-            window = default;
+            return false;
+        }
+
+        blocked = !TryResolve(ref cursor, address, forWrite ? DmaAccess.Write : DmaAccess.Read, out var target);
+        if (blocked || !fabric.Memory.TryGetSpan(target, length, forWrite, out window))
+        {
             return false;
         }
 

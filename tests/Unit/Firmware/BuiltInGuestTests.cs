@@ -14,6 +14,8 @@ public sealed class BuiltInGuestTests
 {
     const ulong Memory = 16 << 20;
 
+    static readonly byte[] Image = BuiltInGuest.Build();
+
     /// <summary>More virtual time than any test of the guest may take.</summary>
     const ulong TimeLimit = 20_000_000_000;
 
@@ -22,14 +24,7 @@ public sealed class BuiltInGuestTests
     [InlineData(4)]
     public void It_passes_with_every_device_and_two_runs_are_the_same(int processors)
     {
-        var config = new MachineConfig
-        {
-            MemoryBytes = Memory,
-            Vcpus = processors,
-            Vtd = new VtdOptions(),
-            Edu = new EduOptions(),
-            Disks = [new(static () => new MemoryBlockBackend("disk", Disk()))],
-        };
+        var config = WithDevices(processors);
         var options = new BuiltInOptions { Quick = true, Processors = processors, RequireDma = true };
         var first = Run(config, options, out var hash);
         AssertPassed(first);
@@ -37,6 +32,19 @@ public sealed class BuiltInGuestTests
         var second = Run(config, options, out var again);
         Assert.Equal(first.Output, second.Output);
         Assert.Equal(hash, again);
+    }
+
+    [Theory]
+    [InlineData(VtdProfile.Scalable)]
+    [InlineData(VtdProfile.Strict)]
+    public void It_passes_on_every_remapping_unit_and_makes_eight_faults(VtdProfile profile)
+    {
+        var transcript = new Transcript();
+        using var machine = Start(WithDevices(1) with { Vtd = new() { Profile = profile } }, new() { Quick = true, RequireDma = true }, transcript);
+        var outcome = machine.Run(untilTime: TimeLimit);
+        AssertPassed((transcript.Text, outcome));
+        Assert.Equal(8ul, machine.Iommu!.Counters.RecordedFaults + machine.Iommu.Counters.CompressedFaults);
+        Assert.Equal(0ul, machine.Iommu.MissingInvalidations.Total);
     }
 
     [Fact]
@@ -79,7 +87,7 @@ public sealed class BuiltInGuestTests
     public void Both_boot_protocols_start_it(BootProtocol protocol)
     {
         using var machine = new VirtualMachine(new() { MemoryBytes = Memory }, new Transcript());
-        machine.Boot(BootLoader.Plan(new() { RamBytes = Memory, Image = BuiltInGuest.Build(), Protocol = protocol }));
+        machine.Boot(BootLoader.Plan(new() { RamBytes = Memory, Image = Image, Protocol = protocol }));
         machine.Run(untilInstructions: 100);
         Assert.True(machine.Instructions >= 100);
     }
@@ -109,17 +117,32 @@ public sealed class BuiltInGuestTests
         return bytes;
     }
 
-    static (string Output, RunOutcome Outcome) Run(MachineConfig config, BuiltInOptions options, out string hash)
+    static MachineConfig WithDevices(int processors) => new()
     {
-        var transcript = new Transcript();
-        using var machine = new VirtualMachine(config, transcript);
+        MemoryBytes = Memory,
+        Vcpus = processors,
+        Vtd = new VtdOptions(),
+        Edu = new EduOptions(),
+        Disks = [new(static () => new MemoryBlockBackend("disk", Disk()))],
+    };
+
+    static VirtualMachine Start(MachineConfig config, BuiltInOptions options, Transcript transcript)
+    {
+        var machine = new VirtualMachine(config, transcript);
         machine.Boot(BootLoader.Plan(new()
         {
             RamBytes = config.MemoryBytes,
-            Image = BuiltInGuest.Build(),
+            Image = Image,
             Acpi = machine.BuildAcpi(),
             CommandLine = options.ToString(),
         }));
+        return machine;
+    }
+
+    static (string Output, RunOutcome Outcome) Run(MachineConfig config, BuiltInOptions options, out string hash)
+    {
+        var transcript = new Transcript();
+        using var machine = Start(config, options, transcript);
         var outcome = machine.Run(untilTime: TimeLimit);
         hash = machine.StateHash();
         return (transcript.Text, outcome);
