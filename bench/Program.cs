@@ -1,3 +1,4 @@
+using Vmm.Bench.Dma;
 using Vmm.Bench.Engines;
 using Vmm.Bench.Image;
 using Vmm.Bench.Reporting;
@@ -10,6 +11,7 @@ internal static class Program
     const string Usage = """
         usage: bench cpu  [--quick] [--rounds N] [--engines vmm,qemu,icount,bochs] [--loops alu,memory,...] [--output FILE]
                bench boot --kernel FILE [--initrd FILE] [--append TEXT] [--until TEXT] [--memory MIB] [--engines vmm,qemu]
+               bench dma  [--quick] [--rounds N] [--output FILE]
                bench image FILE
         """;
 
@@ -22,8 +24,9 @@ internal static class Program
             {
                 "cpu" => CpuComparison.Run(options),
                 "boot" => BootComparison.Run(options),
+                "dma" => DmaComparison.Run(options),
                 "image" => WriteImage(options),
-                _ => throw new FormatException($"'{options.Verb}' is not cpu, boot or image"),
+                _ => throw new FormatException($"'{options.Verb}' is not cpu, boot, dma or image"),
             };
         }
         catch (FormatException bad)
