@@ -83,7 +83,7 @@ internal readonly unsafe struct Stack64 : IStack
     public static ulong At(CpuState* s, long delta, int size, bool write) => s->Gpr[4] + (ulong)delta;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Move(CpuState* s, long delta) => s->Gpr[4] += (ulong)delta;
+    public static void Move(CpuState* s, long delta) => *(ulong*)((byte*)s + CpuState.RspOffset) += (ulong)delta;
 }
 
 /// <summary>16- or 32-bit stack in SS.</summary>

@@ -27,7 +27,9 @@ public sealed unsafe class CodeCache : ICodeWatcher, IDisposable
     readonly CodeBytes reader = new();
     readonly Decoder[] decoders;
     readonly Block* cut;
-    readonly Op* cutOps;
+    readonly nint[] unresolved = new nint[64];
+    int unresolvedAt;
+    int resolvedAt;
     int chunk = -1;
     int used;
 
@@ -40,8 +42,8 @@ public sealed unsafe class CodeCache : ICodeWatcher, IDisposable
         const DecoderOptions Options = DecoderOptions.NoMPFX_0FBC | DecoderOptions.NoMPFX_0FBD | DecoderOptions.NoWbnoinvd;
         decoders = [Decoder.Create(16, reader, Options), Decoder.Create(32, reader, Options), Decoder.Create(64, reader, Options)];
         // Safe: one block and its operations, owned here and freed in Dispose.
-        cut = (Block*)NativeMemory.AllocZeroed((nuint)sizeof(Block));
-        cutOps = (Op*)NativeMemory.AlignedAlloc((nuint)(sizeof(Op) * (MaxInstructions + 2)), 64);
+        cut = (Block*)NativeMemory.AlignedAlloc((nuint)(sizeof(Block) + sizeof(Op) * (MaxInstructions + 1)), 64);
+        *cut = default;
     }
 
     /// <summary>Blocks decoded since the machine was built.</summary>
@@ -61,6 +63,7 @@ public sealed unsafe class CodeCache : ICodeWatcher, IDisposable
         var s = cpu.State;
         var link = s->LinkOp;
         s->LinkOp = null;
+        ResolveOne();
         var rip = s->Rip;
         var slot = Handlers.JumpSlot(s, rip);
         Block* block;
@@ -82,13 +85,13 @@ public sealed unsafe class CodeCache : ICodeWatcher, IDisposable
             }
 
             // Segmented code is not cached by RIP: its linear address depends on CS too.
-            if ((s->Mode & (Vcpu.ModeFlat | Vcpu.Mode64)) != 0)
+            if (block->Valid != 0 && (s->Mode & (Vcpu.ModeFlat | Vcpu.Mode64)) != 0)
             {
                 *slot = new() { Rip = rip, Tag = s->CodeTag, Block = block };
             }
         }
 
-        if (link != null && (s->Mode & (Vcpu.ModeFlat | Vcpu.Mode64)) != 0)
+        if (link != null && block->Valid != 0 && (s->Mode & (Vcpu.ModeFlat | Vcpu.Mode64)) != 0)
         {
             link->Link = block;
             link->Extra = s->CodeTag;
@@ -165,7 +168,7 @@ public sealed unsafe class CodeCache : ICodeWatcher, IDisposable
 
         var space = Reserve(sizeof(Block) + (MaxInstructions + 1) * (sizeof(Op) + sizeof(Instruction)) + 64, ref flushed);
         var block = (Block*)space;
-        var ops = (Op*)((nint)(space + sizeof(Block) + 63) & ~63);
+        var ops = block->Ops;
         var instructions = (Instruction*)(ops + MaxInstructions + 1);
         var count = 0;
         var length = 0;
@@ -207,11 +210,11 @@ public sealed unsafe class CodeCache : ICodeWatcher, IDisposable
             }
         }
 
-        Finish(block, ops, count, length, mode, physical, second, ended, host != null);
+        Finish(block, ops, count, length, mode, physical, second, host != null);
         return block;
     }
 
-    void Finish(Block* block, Op* ops, int count, int length, uint mode, ulong physical, ulong second, bool ended, bool cache)
+    void Finish(Block* block, Op* ops, int count, int length, uint mode, ulong physical, ulong second, bool cache)
     {
         var tail = ops + count;
         *tail = default;
@@ -222,10 +225,9 @@ public sealed unsafe class CodeCache : ICodeWatcher, IDisposable
             ops[i].Remaining = (ushort)(count - 1 - i);
         }
 
-        _ = ended;
         *block = new()
         {
-            Ops = ops, Physical = physical, SecondPage = second, Mode = mode, Count = count, Length = length, Valid = 1,
+            Physical = physical, SecondPage = second, Mode = mode, Count = count, Length = length, Valid = 1,
         };
         used += (int)((byte*)(ops + count + 1) - ((byte*)chunks[chunk] + used));
         // Decoded forms of cold instructions move down behind the operations.
@@ -249,6 +251,11 @@ public sealed unsafe class CodeCache : ICodeWatcher, IDisposable
             return;
         }
 
+        if (!Resolve(block))
+        {
+            unresolved[unresolvedAt++ & unresolved.Length - 1] = (nint)block;
+        }
+
         var bucket = Bucket(physical, mode);
         block->HashNext = (Block*)buckets[bucket];
         buckets[bucket] = (nint)block;
@@ -256,6 +263,34 @@ public sealed unsafe class CodeCache : ICodeWatcher, IDisposable
         if (second != ulong.MaxValue)
         {
             AddToPage(block, second, true);
+        }
+    }
+
+    /// <summary>Lets operations lead straight to their handlers' code. False when a handler has not been compiled yet.</summary>
+    static bool Resolve(Block* block)
+    {
+        var good = true;
+        var ops = block->Ops;
+        for (var i = 0; i <= block->Count; i++)
+        {
+            // Cold instructions are compiled in tiers: their code moves.
+            if (ops[i].Instruction == null)
+            {
+                good &= HandlerEntry.TryResolve(ref ops[i].Handler);
+            }
+        }
+
+        return good;
+    }
+
+    /// <summary>Looks at one of the blocks that had a handler without code when they were decoded: it has run meanwhile.</summary>
+    void ResolveOne()
+    {
+        ref var slot = ref unresolved[resolvedAt++ & unresolved.Length - 1];
+        var block = (Block*)slot;
+        if (block != null && (block->Valid == 0 || Resolve(block)))
+        {
+            slot = 0;
         }
     }
 
@@ -336,18 +371,19 @@ public sealed unsafe class CodeCache : ICodeWatcher, IDisposable
         }
 
         *cut = *block;
-        cut->Ops = cutOps;
+        var ops = block->Ops;
+        var cutOps = cut->Ops;
         cut->Count = limit;
-        cut->Length = block->Ops[limit].Offset;
+        cut->Length = ops[limit].Offset;
         for (var i = 0; i < limit; i++)
         {
-            cutOps[i] = block->Ops[i];
+            cutOps[i] = ops[i];
             cutOps[i].Remaining = (ushort)(limit - 1 - i);
         }
 
         cutOps[limit] = new()
         {
-            Offset = block->Ops[limit].Offset, NextOffset = block->Ops[limit].Offset,
+            Offset = ops[limit].Offset, NextOffset = ops[limit].Offset,
             Handler = Handlers.Pointer(&Handlers.Cut),
         };
         return cut;
@@ -365,12 +401,12 @@ public sealed unsafe class CodeCache : ICodeWatcher, IDisposable
 
         var first = address.Value;
         var last = first + (ulong)length;
-        DropIfOverlaps(cut, cutOps, first, last);
+        DropIfOverlaps(cut, first, last);
         Block* previous = null;
         for (var block = (Block*)head; block != null;)
         {
             var next = NextOnPage(block, page);
-            if (block->Valid == 0 || DropIfOverlaps(block, block->Ops, first, last))
+            if (block->Valid == 0 || DropIfOverlaps(block, first, last))
             {
                 if (previous == null)
                 {
@@ -402,7 +438,7 @@ public sealed unsafe class CodeCache : ICodeWatcher, IDisposable
         return false;
     }
 
-    bool DropIfOverlaps(Block* block, Op* ops, ulong first, ulong last)
+    bool DropIfOverlaps(Block* block, ulong first, ulong last)
     {
         if (block->Valid == 0)
         {
@@ -418,10 +454,13 @@ public sealed unsafe class CodeCache : ICodeWatcher, IDisposable
         }
 
         block->Valid = 0;
+        var ops = block->Ops;
         for (var i = 0; i <= block->Count; i++)
         {
             ops[i].Handler = Handlers.Stale;
         }
+
+        block->Count = Block.Dropped;
 
         if (block != cut)
         {
@@ -486,6 +525,7 @@ public sealed unsafe class CodeCache : ICodeWatcher, IDisposable
 
         pages.Clear();
         Array.Clear(buckets);
+        Array.Clear(unresolved);
         foreach (var cpu in vcpus)
         {
             cpu.ForgetCode();
@@ -507,8 +547,7 @@ public sealed unsafe class CodeCache : ICodeWatcher, IDisposable
 
         chunks.Clear();
         chunk = -1;
-        NativeMemory.Free(cut);
-        NativeMemory.AlignedFree(cutOps);
+        NativeMemory.AlignedFree(cut);
         NativeMemory.Free(uncached);
     }
 

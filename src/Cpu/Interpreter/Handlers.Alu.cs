@@ -176,12 +176,12 @@ internal static unsafe partial class Handlers
         where T : unmanaged
         where TAddress : struct, IAddress
     {
-        if (!Mem.TryLoad<T>(s, op, TAddress.At(s, op, sizeof(T), false), out var b))
+        if (!Mem.TryRead<T>(s, TAddress.At(s, op, sizeof(T), false), out var at))
         {
-            return null;
+            return AluRegMemSlow<TOp, T, TAddress>(s, op);
         }
 
-        var r = TOp.Apply<T>(s, Get<T>(s, op->A), b);
+        var r = TOp.Apply<T>(s, Get<T>(s, op->A), Peek<T>(at));
         if (TOp.Writes)
         {
             Set<T>(s, op->A, r);
@@ -198,23 +198,21 @@ internal static unsafe partial class Handlers
     {
         if (!TOp.Writes)
         {
-            if (!Mem.TryLoad<T>(s, op, TAddress.At(s, op, sizeof(T), false), out var a))
+            if (!Mem.TryRead<T>(s, TAddress.At(s, op, sizeof(T), false), out var compared))
             {
-                return null;
+                return AluMemRegSlow<TOp, T, TAddress>(s, op);
             }
 
-            TOp.Apply<T>(s, a, Get<T>(s, op->B));
+            TOp.Apply<T>(s, Peek<T>(compared), Get<T>(s, op->B));
             return Next(s, op);
         }
 
-        var at = Mem.BeginModify(s, op, TAddress.At(s, op, sizeof(T), true), sizeof(T));
-        if (at == null)
+        if (!Mem.TryWrite<T>(s, TAddress.At(s, op, sizeof(T), true), out var at))
         {
-            return null;
+            return AluMemRegSlow<TOp, T, TAddress>(s, op);
         }
 
         Poke<T>(at, TOp.Apply<T>(s, Peek<T>(at), Get<T>(s, op->B)));
-        Commit(s, op, at);
         return Next(s, op);
     }
 
@@ -226,23 +224,21 @@ internal static unsafe partial class Handlers
     {
         if (!TOp.Writes)
         {
-            if (!Mem.TryLoad<T>(s, op, TAddress.At(s, op, sizeof(T), false), out var a))
+            if (!Mem.TryRead<T>(s, TAddress.At(s, op, sizeof(T), false), out var compared))
             {
-                return null;
+                return AluMemImmSlow<TOp, T, TAddress>(s, op);
             }
 
-            TOp.Apply<T>(s, a, Flags.Zx<T>((ulong)op->Imm));
+            TOp.Apply<T>(s, Peek<T>(compared), Flags.Zx<T>((ulong)op->Imm));
             return Next(s, op);
         }
 
-        var at = Mem.BeginModify(s, op, TAddress.At(s, op, sizeof(T), true), sizeof(T));
-        if (at == null)
+        if (!Mem.TryWrite<T>(s, TAddress.At(s, op, sizeof(T), true), out var at))
         {
-            return null;
+            return AluMemImmSlow<TOp, T, TAddress>(s, op);
         }
 
         Poke<T>(at, TOp.Apply<T>(s, Peek<T>(at), Flags.Zx<T>((ulong)op->Imm)));
-        Commit(s, op, at);
         return Next(s, op);
     }
 
@@ -316,14 +312,12 @@ internal static unsafe partial class Handlers
         where T : unmanaged
         where TAddress : struct, IAddress
     {
-        var at = Mem.BeginModify(s, op, TAddress.At(s, op, sizeof(T), true), sizeof(T));
-        if (at == null)
+        if (!Mem.TryWrite<T>(s, TAddress.At(s, op, sizeof(T), true), out var at))
         {
-            return null;
+            return UnaryMemSlow<TOp, T, TAddress>(s, op);
         }
 
         Poke<T>(at, TOp.Apply<T>(s, Peek<T>(at)));
-        Commit(s, op, at);
         return Next(s, op);
     }
 }

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Numerics;
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 using Vmm.Cpu.Memory;
 using Vmm.Cpu.State;
 using Vmm.Cpu.Vcpus;
@@ -190,6 +191,17 @@ internal static unsafe partial class Handlers
         return Next(s, op);
     }
 
+    /// <summary>Upper half of a signed 128-bit product, without a local whose address is taken: that would cost the tail jump.</summary>
+    [MethodImpl(Inline)]
+    static long SignedHigh(ulong a, ulong b)
+    {
+        var high = Bmi2.X64.IsSupported ? Bmi2.X64.MultiplyNoFlags(a, b) : UnsignedHigh(a, b);
+        return (long)(high - ((ulong)((long)a >> 63) & b) - ((ulong)((long)b >> 63) & a));
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    static ulong UnsignedHigh(ulong a, ulong b) => Math.BigMul(a, b, out _);
+
     /// <summary>Two- and three-operand IMUL: A = B * (register B or immediate).</summary>
     [MethodImpl(Inline)]
     static ulong SignedProduct<T>(CpuState* s, ulong a, ulong b)
@@ -201,8 +213,7 @@ internal static unsafe partial class Handlers
         var r = (ulong)(x * y);
         if (sizeof(T) == 8)
         {
-            var high = Math.BigMul(x, y, out var low);
-            overflow = high != low >> 63;
+            overflow = SignedHigh(a, b) != (long)r >> 63;
         }
         else
         {

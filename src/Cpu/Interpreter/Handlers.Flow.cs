@@ -77,6 +77,7 @@ internal static unsafe partial class Handlers
     static bool IsTarget<T>(ulong target)
         where T : unmanaged => sizeof(T) < 8 || (ulong)((long)target >> 47) + 1 <= 1;
 
+    [MethodImpl(Slow)]
     static Block* BadTarget(CpuState* s, Op* op)
     {
         Vcpus.Vcpu.Of(s).Fail(op, Vcpus.Vector.GP, 0);
@@ -84,6 +85,7 @@ internal static unsafe partial class Handlers
     }
 
     /// <summary>A fault of the push comes before that of the target.</summary>
+    [MethodImpl(Slow)]
     static Block* BadCallTarget<T, TStack>(CpuState* s, Op* op)
         where T : unmanaged
         where TStack : struct, IStack =>
@@ -117,11 +119,12 @@ internal static unsafe partial class Handlers
         where TRip : struct, IRip
         where TLink : struct, ILink
     {
-        if (!Mem.TryStore<T>(s, op, TStack.At(s, -sizeof(T), sizeof(T), true), s->Rip + op->NextOffset))
+        if (!Mem.TryWrite<T>(s, TStack.At(s, -sizeof(T), sizeof(T), true), out var at))
         {
-            return null;
+            return CallSlow<T, TStack, TRip, TLink>(s, op);
         }
 
+        Poke<T>(at, s->Rip + op->NextOffset);
         TStack.Move(s, -sizeof(T));
         s->Rip = TRip.Wrap(s->Rip + (ulong)op->Imm);
         return TLink.Go(s, op);
@@ -178,11 +181,12 @@ internal static unsafe partial class Handlers
         where T : unmanaged
         where TStack : struct, IStack
     {
-        if (!Mem.TryLoad<T>(s, op, TStack.At(s, 0, sizeof(T), false), out var target))
+        if (!Mem.TryRead<T>(s, TStack.At(s, 0, sizeof(T), false), out var at))
         {
-            return null;
+            return RetSlow<T, TStack>(s, op);
         }
 
+        var target = Peek<T>(at);
         if (!IsTarget<T>(target))
         {
             return BadTarget(s, op);

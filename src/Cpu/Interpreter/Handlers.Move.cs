@@ -31,12 +31,12 @@ internal static unsafe partial class Handlers
         where T : unmanaged
         where TAddress : struct, IAddress
     {
-        if (!Mem.TryLoad<T>(s, op, TAddress.At(s, op, sizeof(T), false), out var value))
+        if (!Mem.TryRead<T>(s, TAddress.At(s, op, sizeof(T), false), out var at))
         {
-            return null;
+            return MovRegMemSlow<T, TAddress>(s, op);
         }
 
-        Set<T>(s, op->A, value);
+        Set<T>(s, op->A, Peek<T>(at));
         return Next(s, op);
     }
 
@@ -45,11 +45,12 @@ internal static unsafe partial class Handlers
         where T : unmanaged
         where TAddress : struct, IAddress
     {
-        if (!Mem.TryStore<T>(s, op, TAddress.At(s, op, sizeof(T), true), Get<T>(s, op->B)))
+        if (!Mem.TryWrite<T>(s, TAddress.At(s, op, sizeof(T), true), out var at))
         {
-            return null;
+            return MovMemRegSlow<T, TAddress>(s, op);
         }
 
+        Poke<T>(at, Get<T>(s, op->B));
         return Next(s, op);
     }
 
@@ -58,11 +59,12 @@ internal static unsafe partial class Handlers
         where T : unmanaged
         where TAddress : struct, IAddress
     {
-        if (!Mem.TryStore<T>(s, op, TAddress.At(s, op, sizeof(T), true), (ulong)op->Imm))
+        if (!Mem.TryWrite<T>(s, TAddress.At(s, op, sizeof(T), true), out var at))
         {
-            return null;
+            return MovMemImmSlow<T, TAddress>(s, op);
         }
 
+        Poke<T>(at, (ulong)op->Imm);
         return Next(s, op);
     }
 
@@ -91,12 +93,12 @@ internal static unsafe partial class Handlers
         where TFrom : unmanaged
         where TAddress : struct, IAddress
     {
-        if (!Mem.TryLoad<TFrom>(s, op, TAddress.At(s, op, sizeof(TFrom), false), out var value))
+        if (!Mem.TryRead<TFrom>(s, TAddress.At(s, op, sizeof(TFrom), false), out var at))
         {
-            return null;
+            return MovzxMemSlow<T, TFrom, TAddress>(s, op);
         }
 
-        Set<T>(s, op->A, value);
+        Set<T>(s, op->A, Peek<TFrom>(at));
         return Next(s, op);
     }
 
@@ -106,12 +108,12 @@ internal static unsafe partial class Handlers
         where TFrom : unmanaged
         where TAddress : struct, IAddress
     {
-        if (!Mem.TryLoad<TFrom>(s, op, TAddress.At(s, op, sizeof(TFrom), false), out var value))
+        if (!Mem.TryRead<TFrom>(s, TAddress.At(s, op, sizeof(TFrom), false), out var at))
         {
-            return null;
+            return MovsxMemSlow<T, TFrom, TAddress>(s, op);
         }
 
-        Set<T>(s, op->A, Flags.Sx<TFrom>(value));
+        Set<T>(s, op->A, Flags.Sx<TFrom>(Peek<TFrom>(at)));
         return Next(s, op);
     }
 
@@ -157,11 +159,12 @@ internal static unsafe partial class Handlers
         where T : unmanaged
         where TStack : struct, IStack
     {
-        if (!Mem.TryStore<T>(s, op, TStack.At(s, -sizeof(T), sizeof(T), true), Get<T>(s, op->A)))
+        if (!Mem.TryWrite<T>(s, TStack.At(s, -sizeof(T), sizeof(T), true), out var at))
         {
-            return null;
+            return PushRegSlow<T, TStack>(s, op);
         }
 
+        Poke<T>(at, Get<T>(s, op->A));
         TStack.Move(s, -sizeof(T));
         return Next(s, op);
     }
@@ -181,6 +184,7 @@ internal static unsafe partial class Handlers
     }
 
     /// <summary>The stack access of an instruction that also has a memory operand failed: what would be #GP is #SS.</summary>
+    [MethodImpl(Slow)]
     static Block* FailedOnStack(CpuState* s)
     {
         if (s->Stop == StopReason.Exception && s->ExceptionVector == Vcpus.Vector.GP)
@@ -216,13 +220,13 @@ internal static unsafe partial class Handlers
         where T : unmanaged
         where TStack : struct, IStack
     {
-        if (!Mem.TryLoad<T>(s, op, TStack.At(s, 0, sizeof(T), false), out var value))
+        if (!Mem.TryRead<T>(s, TStack.At(s, 0, sizeof(T), false), out var at))
         {
-            return null;
+            return PopRegSlow<T, TStack>(s, op);
         }
 
         TStack.Move(s, sizeof(T));
-        Set<T>(s, op->A, value);
+        Set<T>(s, op->A, Peek<T>(at));
         return Next(s, op);
     }
 

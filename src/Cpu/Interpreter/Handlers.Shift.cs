@@ -21,21 +21,10 @@ internal static unsafe partial class Handlers
         public static ulong Apply<T>(CpuState* s, ulong a, int count)
             where T : unmanaged
         {
-            bool cf;
-            ulong r;
-            if (sizeof(T) == 8)
-            {
-                r = a << count;
-                cf = (a >> 64 - count & 1) != 0;
-            }
-            else
-            {
-                r = a << count;
-                cf = (r >> Flags.Width<T>() & 1) != 0;
-                r = Flags.Zx<T>(r);
-            }
-
-            Flags.Result<T>(s, r, cf, cf != ((r >> Flags.Width<T>() - 1 & 1) != 0));
+            var r = a << count;
+            var cf = sizeof(T) == 8 ? a >> 64 - count & 1 : r >> Flags.Width<T>() & 1;
+            r = Flags.Zx<T>(r);
+            Flags.Result<T>(s, r, cf, cf ^ (r >> Flags.Width<T>() - 1));
             return r;
         }
     }
@@ -46,9 +35,9 @@ internal static unsafe partial class Handlers
         public static ulong Apply<T>(CpuState* s, ulong a, int count)
             where T : unmanaged
         {
-            var cf = (a >> count - 1 & 1) != 0;
+            var cf = a >> count - 1 & 1;
             var r = a >> count;
-            Flags.Result<T>(s, r, cf, ((a >> Flags.Width<T>() - 1) & 1) != 0);
+            Flags.Result<T>(s, r, cf, a >> Flags.Width<T>() - 1);
             return r;
         }
     }
@@ -60,9 +49,9 @@ internal static unsafe partial class Handlers
             where T : unmanaged
         {
             var signed = (long)Flags.Sx<T>(a);
-            var cf = (signed >> count - 1 & 1) != 0;
+            var cf = (ulong)(signed >> count - 1) & 1;
             var r = Flags.Zx<T>((ulong)(signed >> count));
-            Flags.Result<T>(s, r, cf, false);
+            Flags.Result<T>(s, r, cf, 0ul);
             return r;
         }
     }
@@ -76,8 +65,8 @@ internal static unsafe partial class Handlers
             var width = Flags.Width<T>();
             var n = count & width - 1;
             var r = n == 0 ? a : Flags.Zx<T>(a << n | a >> width - n);
-            var cf = (r & 1) != 0;
-            Flags.SetCarryOverflow(s, cf, cf != ((r >> width - 1 & 1) != 0));
+            var cf = r & 1;
+            Flags.SetCarryOverflow(s, cf, cf ^ (r >> width - 1));
             return r;
         }
     }
@@ -91,8 +80,8 @@ internal static unsafe partial class Handlers
             var width = Flags.Width<T>();
             var n = count & width - 1;
             var r = n == 0 ? a : Flags.Zx<T>(a >> n | a << width - n);
-            var top = (r >> width - 1 & 1) != 0;
-            Flags.SetCarryOverflow(s, top, top != ((r >> width - 2 & 1) != 0));
+            var top = r >> width - 1;
+            Flags.SetCarryOverflow(s, top, top ^ (r >> width - 2 & 1));
             return r;
         }
     }

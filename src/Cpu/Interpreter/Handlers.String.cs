@@ -53,6 +53,7 @@ internal static unsafe partial class Handlers
     static bool IsStepping(CpuState* s) => (s->FlagRest & Cr.TF) != 0;
 
     /// <summary>Starts the same instruction over; the iteration done counts as one instruction.</summary>
+    [MethodImpl(Slow)]
     static Block* Again(CpuState* s, Op* op)
     {
         s->Rip += op->Offset;
@@ -64,6 +65,7 @@ internal static unsafe partial class Handlers
     static long Step<T>(CpuState* s)
         where T : unmanaged => (s->FlagRest & Cr.DF) != 0 ? -sizeof(T) : sizeof(T);
 
+    [MethodImpl(Hot)]
     public static Block* Movs<T>(CpuState* s, Op* op)
         where T : unmanaged
     {
@@ -129,6 +131,7 @@ internal static unsafe partial class Handlers
         return Next(s, op);
     }
 
+    [MethodImpl(Hot)]
     public static Block* Stos<T>(CpuState* s, Op* op)
         where T : unmanaged
     {
@@ -192,6 +195,7 @@ internal static unsafe partial class Handlers
         return Next(s, op);
     }
 
+    [MethodImpl(Hot)]
     public static Block* Lods<T>(CpuState* s, Op* op)
         where T : unmanaged
     {
@@ -223,6 +227,7 @@ internal static unsafe partial class Handlers
         return Next(s, op);
     }
 
+    [MethodImpl(Hot)]
     public static Block* Scas<T>(CpuState* s, Op* op)
         where T : unmanaged
     {
@@ -259,6 +264,7 @@ internal static unsafe partial class Handlers
         return Next(s, op);
     }
 
+    [MethodImpl(Hot)]
     public static Block* Cmps<T>(CpuState* s, Op* op)
         where T : unmanaged
     {
@@ -297,6 +303,7 @@ internal static unsafe partial class Handlers
     }
 
     /// <summary>INS: one element an invocation.</summary>
+    [MethodImpl(Hot)]
     public static Block* Ins<T>(CpuState* s, Op* op)
         where T : unmanaged
     {
@@ -332,6 +339,7 @@ internal static unsafe partial class Handlers
     }
 
     /// <summary>OUTS: one element an invocation.</summary>
+    [MethodImpl(Hot)]
     public static Block* Outs<T>(CpuState* s, Op* op)
         where T : unmanaged
     {
@@ -358,6 +366,7 @@ internal static unsafe partial class Handlers
         return FinishPortString(s, op, repeat, left);
     }
 
+    [MethodImpl(Slow)]
     static Block* FinishPortString(CpuState* s, Op* op, bool repeat, ulong left)
     {
         if (!repeat)

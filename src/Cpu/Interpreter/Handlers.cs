@@ -6,8 +6,9 @@ namespace Vmm.Cpu.Interpreter;
 
 /// <summary>
 /// Instruction handlers. Each does its work and calls the next operation's handler in tail position, which the JIT turns
-/// into a jump; were it not to, the depth is bounded by the block's length. A handler that returns null either left a
-/// stop reason in the state or wants the loop to look the next block up.
+/// into a jump; branches enter the next block in the same way. Were it not to, the depth is bounded by the budget that the
+/// loop hands out at a time. A handler that returns null either left a stop reason in the state or wants the loop to look
+/// the next block up; one that returns a block wants the loop to enter it.
 /// </summary>
 internal static unsafe partial class Handlers
 {
@@ -95,6 +96,7 @@ internal static unsafe partial class Handlers
     /// <summary>Handler that stops a block once, so that the loop can look at events.</summary>
     public static readonly nint BreakHere = Pointer(&BreakOnce);
 
+    [MethodImpl(Hot)]
     static Block* StaleHere(CpuState* s, Op* op)
     {
         s->Rip += op->Offset;
@@ -108,6 +110,7 @@ internal static unsafe partial class Handlers
         return null;
     }
 
+    [MethodImpl(Hot)]
     static Block* BreakOnce(CpuState* s, Op* op)
     {
         if (s->PatchedOp == op)
@@ -125,13 +128,28 @@ internal static unsafe partial class Handlers
     [MethodImpl(Inline)]
     internal static JumpEntry* JumpSlot(CpuState* s, ulong rip) => s->Jumps + ((rip ^ rip >> 13) & CpuState.JumpEntries - 1);
 
+    /// <summary>Enters a block without going back to the loop.</summary>
+    [MethodImpl(Inline)]
+    static Block* Enter(CpuState* s, Block* block, long budget)
+    {
+        s->Budget = budget;
+        var first = block->Ops;
+        return ((delegate*<CpuState*, Op*, Block*>)first->Handler)(s, first);
+    }
+
     /// <summary>Continues at a computed address.</summary>
     [MethodImpl(Inline)]
     static Block* Indirect(CpuState* s, ulong target)
     {
         s->Rip = target;
         var entry = JumpSlot(s, target);
-        return entry->Rip == target && entry->Tag == s->CodeTag ? entry->Block : null;
+        if (entry->Rip != target || entry->Tag != s->CodeTag)
+        {
+            return null;
+        }
+
+        var left = s->Budget - entry->Block->Count;
+        return left < 0 ? entry->Block : Enter(s, entry->Block, left);
     }
 
     /// <summary>Continues at a linked block inside the same page.</summary>
@@ -139,11 +157,16 @@ internal static unsafe partial class Handlers
     static Block* Near(CpuState* s, Op* op)
     {
         var next = op->Link;
-        if (next == null)
+        if (next != null)
         {
-            s->LinkOp = op;
+            var left = s->Budget - next->Count;
+            if (left >= 0)
+            {
+                return Enter(s, next, left);
+            }
         }
 
+        s->LinkOp = op;
         return next;
     }
 
@@ -153,7 +176,7 @@ internal static unsafe partial class Handlers
     {
         if (op->Extra == s->CodeTag)
         {
-            return op->Link;
+            return Near(s, op);
         }
 
         s->LinkOp = op;
@@ -171,6 +194,7 @@ internal static unsafe partial class Handlers
     }
 
     /// <summary>End of a cut block: no link.</summary>
+    [MethodImpl(Hot)]
     public static Block* Cut(CpuState* s, Op* op)
     {
         s->Rip += op->Offset;

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Iced.Intel;
 
@@ -68,12 +69,15 @@ public unsafe struct Op
     public readonly Instruction* Instruction => (Instruction*)Extra;
 }
 
-/// <summary>A run of decoded instructions that starts at one physical address and ends at a branch, a page's end or a size limit.</summary>
-[StructLayout(LayoutKind.Sequential)]
+/// <summary>
+/// A run of decoded instructions that starts at one physical address and ends at a branch, a page's end or a size limit.
+/// Its operations follow it in memory.
+/// </summary>
+[StructLayout(LayoutKind.Sequential, Size = 64)]
 public unsafe struct Block
 {
-    /// <summary>First operation; one pseudo operation follows the last instruction.</summary>
-    public Op* Ops;
+    /// <summary><see cref="Count"/> of a block whose code has changed: no budget is enough to enter it.</summary>
+    public const int Dropped = int.MaxValue;
 
     /// <summary>Physical address of the first byte.</summary>
     public ulong Physical;
@@ -84,7 +88,7 @@ public unsafe struct Block
     /// <summary>Decoder mode key.</summary>
     public uint Mode;
 
-    /// <summary>Instructions.</summary>
+    /// <summary>Instructions, or <see cref="Dropped"/>.</summary>
     public int Count;
 
     /// <summary>Code bytes.</summary>
@@ -101,4 +105,7 @@ public unsafe struct Block
 
     /// <summary>Next block of the second page.</summary>
     public Block* SecondPageNext;
+
+    /// <summary>First operation; one pseudo operation follows the last instruction.</summary>
+    public readonly Op* Ops => (Op*)((Block*)Unsafe.AsPointer(ref Unsafe.AsRef(in this)) + 1);
 }

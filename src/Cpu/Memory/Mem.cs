@@ -16,7 +16,27 @@ internal static unsafe class Mem
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static TlbEntry* Entry(CpuState* s, ulong va) =>
-        (TlbEntry*)((byte*)s->Tlb + (va >> 12 & CpuState.TlbEntries - 1) * (ulong)sizeof(TlbEntry));
+        (TlbEntry*)((byte*)s->Tlb + (va >> 12 - TlbEntry.SizeShift & (CpuState.TlbEntries - 1 << TlbEntry.SizeShift)));
+
+    /// <summary>Host address of an operand to be read, when the TLB knows it. Otherwise the handler goes on in its slow form.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool TryRead<T>(CpuState* s, ulong va, out byte* at)
+        where T : unmanaged
+    {
+        var entry = Entry(s, va);
+        at = (byte*)((long)va + entry->Addend);
+        return ((va + (ulong)(sizeof(T) - 1) & PageMask) | s->TlbGen) == entry->ReadTag;
+    }
+
+    /// <summary>Host address of an operand to be written, when the TLB knows it. Otherwise the handler goes on in its slow form.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool TryWrite<T>(CpuState* s, ulong va, out byte* at)
+        where T : unmanaged
+    {
+        var entry = Entry(s, va);
+        at = (byte*)((long)va + entry->Addend);
+        return ((va + (ulong)(sizeof(T) - 1) & PageMask) | s->TlbGen) == entry->WriteTag;
+    }
 
     /// <summary>Loads a value, zero-extended.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -82,6 +82,9 @@ public struct SegmentRegister
 [StructLayout(LayoutKind.Sequential)]
 public struct TlbEntry
 {
+    /// <summary>log2 of an entry's size in bytes.</summary>
+    public const int SizeShift = 5;
+
     /// <summary>Tag for reads.</summary>
     public ulong ReadTag;
 
@@ -294,6 +297,9 @@ public unsafe struct CpuState
 
     /// <summary>Byte offset of general register <paramref name="number"/>.</summary>
     public static int GprOffset(int number) => number * 8;
+
+    /// <summary>Byte offset of RSP.</summary>
+    public const int RspOffset = 32;
 
     /// <summary>Byte offset of the zero register.</summary>
     public const int ZeroOffset = 128;

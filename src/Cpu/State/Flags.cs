@@ -69,6 +69,15 @@ public static unsafe class Flags
         s->FlagAux = (cf ? 1ul << 63 : 0) | (cf != of ? 1ul << 62 : 0);
     }
 
+    /// <summary>Result flags, with CF and OF given as 0 or 1 and AF clear.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Result<T>(CpuState* s, ulong r, ulong cf, ulong of)
+        where T : unmanaged
+    {
+        s->FlagRes = Sx<T>(r);
+        s->FlagAux = cf << 63 | (cf ^ of) << 62;
+    }
+
     /// <summary>CF as 0 or 1.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong Carry(CpuState* s) => s->FlagAux >> 63;
@@ -80,6 +89,11 @@ public static unsafe class Flags
         var flip = (s->FlagAux >> 63 ^ (cf ? 1ul : 0)) * TopTwo;
         s->FlagAux ^= flip;
     }
+
+    /// <summary>Replaces CF and OF, given as 0 or 1, keeping the rest.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void SetCarryOverflow(CpuState* s, ulong cf, ulong of) =>
+        s->FlagAux = s->FlagAux & ~TopTwo | cf << 63 | (cf ^ of) << 62;
 
     /// <summary>Replaces CF and OF, keeping the rest.</summary>
     public static void SetCarryOverflow(CpuState* s, bool cf, bool of) =>

@@ -246,8 +246,33 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
         return retired;
     }
 
+    /// <summary>
+    /// Instructions that blocks may run, one entering the next, before they come back to the loop. Bounds the host stack
+    /// should a handler's call of the next not be compiled to a jump.
+    /// </summary>
+    const long Slice = 2048;
+
     /// <summary>Runs decoded blocks until something needs attention.</summary>
     void RunBlocks()
+    {
+        Defer(Slice);
+        RunSlices();
+        s->LinkOp = null;
+        if (!stopRequested)
+        {
+            Defer(long.MaxValue);
+        }
+    }
+
+    /// <summary>Makes <paramref name="slice"/> the budget at hand, as far as there is enough.</summary>
+    void Defer(long slice)
+    {
+        var all = s->Budget + s->Deferred;
+        s->Budget = Math.Min(all, slice);
+        s->Deferred = all - s->Budget;
+    }
+
+    void RunSlices()
     {
         Block* block = null;
         while (true)
@@ -271,20 +296,36 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
 
             if (s->Budget < block->Count)
             {
+                if (s->Deferred > 0 && !stopRequested)
+                {
+                    Defer(Slice);
+                }
+
                 if (s->Budget <= 0)
                 {
                     return;
                 }
 
-                block = code.DecodeLimited(this, (int)s->Budget);
-                if (block == null)
+                if (block->Count == Block.Dropped)
                 {
-                    return;
+                    block = null;
+                    continue;
+                }
+
+                s->LinkOp = null;
+                if (s->Budget < block->Count)
+                {
+                    block = code.DecodeLimited(this, (int)s->Budget);
+                    if (block == null)
+                    {
+                        return;
+                    }
                 }
             }
 
             s->Budget -= block->Count;
-            block = ((delegate*<CpuState*, Op*, Block*>)block->Ops->Handler)(s, block->Ops);
+            var first = block->Ops;
+            block = ((delegate*<CpuState*, Op*, Block*>)first->Handler)(s, first);
         }
     }
 
@@ -375,12 +416,18 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
     /// <summary>Runs exactly one instruction: in the shadow of STI or MOV SS, or under the debugger's eyes.</summary>
     void RunOne()
     {
-        s->Deferred += s->Budget - 1;
+        var rest = s->Budget - 1;
         s->Budget = 1;
+        budgetStart -= rest;
         RunBlocks();
-        s->Budget += s->Deferred;
-        s->Deferred = 0;
-        stopRequested = false;
+        if (stopRequested)
+        {
+            stopRequested = false;
+            Defer(long.MaxValue);
+        }
+
+        s->Budget += rest;
+        budgetStart += rest;
     }
 
     internal void BeginCold(Op* op) => current = op;

@@ -28,6 +28,8 @@ internal sealed unsafe class TestMachine : IExitHandler, IDisposable
 
     public Func<VmExit, ulong>? OnRead { get; set; }
 
+    public Action<VmExit>? OnWrite { get; set; }
+
     public TestMachine()
     {
         Code = new(Memory);
@@ -81,6 +83,10 @@ internal sealed unsafe class TestMachine : IExitHandler, IDisposable
         if (exit.Reason is ExitReason.MmioRead or ExitReason.PortRead)
         {
             exit.Data = OnRead?.Invoke(exit) ?? ulong.MaxValue;
+        }
+        else if (exit.Reason is ExitReason.MmioWrite or ExitReason.PortWrite)
+        {
+            OnWrite?.Invoke(exit);
         }
     }
 
