@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Iced.Intel;
 using Vmm.Cpu.State;
@@ -58,6 +59,7 @@ public sealed unsafe class CodeCache : ICodeWatcher, IDisposable
     internal void Attach(Vcpu cpu) => vcpus.Add(cpu);
 
     /// <summary>The block at the vCPU's RIP, or null when fetching it raised an exception. Links the branch that asked.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal Block* Lookup(Vcpu cpu)
     {
         var s = cpu.State;
@@ -100,6 +102,7 @@ public sealed unsafe class CodeCache : ICodeWatcher, IDisposable
         return block;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     Block* Find(Vcpu cpu, CpuState* s, ulong rip, out bool flushed)
     {
         flushed = false;

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Vmm.Cpu.State;
 using Vmm.Platform.Memory;
 
@@ -52,6 +53,7 @@ internal static unsafe class PageWalker
     /// Translates a linear address for one access. On failure <paramref name="error"/> is the #PF error code.
     /// <paramref name="user"/> is a user-mode access; <paramref name="smapOff"/> suspends SMAP (EFLAGS.AC).
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static bool TryWalk(CpuState* s, GuestMemory memory, ulong linear, Access access, bool user, bool smapOff, out Translation result, out uint error)
     {
         result = default;
@@ -59,6 +61,11 @@ internal static unsafe class PageWalker
         if ((s->Cr0 & Cr.Cr0PG) == 0)
         {
             result = new() { Physical = linear & 0xFFFF_FFFF, Writable = true, Executable = true, Readable = true };
+            return true;
+        }
+
+        if ((s->Efer & Cr.EferLMA) != 0 && TryWalkOrdinary(s, memory, linear, access, user, smapOff, ref result))
+        {
             return true;
         }
 
@@ -145,30 +152,92 @@ internal static unsafe class PageWalker
         }
     }
 
+    /// <summary>
+    /// 4-level paging when nothing is out of the ordinary: every entry is present and accessed and sets no reserved bit, the leaf
+    /// is dirty when written, and the access is allowed. Otherwise the full walk finds out what is due; nothing has changed.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static bool TryWalkOrdinary(CpuState* s, GuestMemory memory, ulong linear, Access access, bool user, bool smapOff, ref Translation result)
+    {
+        var examined = P | A | ReservedHigh | ((s->Efer & Cr.EferNXE) != 0 ? 0 : NX);
+        var table = s->Cr3 & Frame;
+        ulong entry, all = ulong.MaxValue, any = 0;
+        int level;
+        for (level = 4; ; level--)
+        {
+            var host = memory.Pointer(table);
+            if (host == null)
+            {
+                return false;
+            }
+
+            // Safe: the offset stays inside the page that Pointer vouched for.
+            entry = *(ulong*)(host + (linear >> 9 * level & 0xFF8));
+            if ((entry & examined) != (P | A))
+            {
+                return false;
+            }
+
+            all &= entry;
+            any |= entry;
+            if (level == 1)
+            {
+                break;
+            }
+
+            if ((entry & PS) != 0)
+            {
+                if (level != 2 || (entry & 0x1F_E000) != 0)
+                {
+                    return false;
+                }
+
+                break;
+            }
+
+            table = entry & Frame;
+        }
+
+        Rights(s, all, (any & NX) != 0, user, smapOff, ref result);
+        result.Writable &= (entry & D) != 0;
+        if (!(access switch { Access.Read => result.Readable, Access.Write => result.Writable, _ => result.Executable }))
+        {
+            return false;
+        }
+
+        var mask = level == 2 ? 0x1F_FFFFul : 0xFFF;
+        result.Physical = entry & Frame & ~mask | linear & mask;
+        result.Large = level == 2;
+        return true;
+    }
+
+    /// <summary>What an access may do with a page (SDM 3A §4.6).</summary>
+    static void Rights(CpuState* s, ulong rights, bool noExecute, bool user, bool smapOff, ref Translation result)
+    {
+        var userPage = (rights & US) != 0;
+        var writablePage = (rights & RW) != 0;
+        if (user)
+        {
+            result.Readable = userPage;
+            result.Writable = userPage && writablePage;
+            result.Executable = userPage && !noExecute;
+            return;
+        }
+
+        var smap = userPage && (s->Cr4 & Cr.Cr4SMAP) != 0 && !smapOff;
+        result.Readable = !smap;
+        result.Writable = !smap && (writablePage || (s->Cr0 & Cr.Cr0WP) == 0);
+        result.Executable = !noExecute && !(userPage && (s->Cr4 & Cr.Cr4SMEP) != 0);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     static bool Finish(
         CpuState* s, GuestMemory memory, ulong linear, Access access, bool user, bool smapOff, ulong entry, ulong slot, int level,
         bool large, bool wide, ulong rights, bool noExecute, uint kind, out Translation result, out uint error)
     {
-        var userPage = (rights & US) != 0;
-        var writablePage = (rights & RW) != 0;
-        var wp = (s->Cr0 & Cr.Cr0WP) != 0;
-        bool readable, writable, executable;
-        if (user)
-        {
-            readable = userPage;
-            writable = userPage && writablePage;
-            executable = userPage && !noExecute;
-        }
-        else
-        {
-            var smap = userPage && (s->Cr4 & Cr.Cr4SMAP) != 0 && !smapOff;
-            readable = !smap;
-            writable = !smap && (writablePage || !wp);
-            executable = !noExecute && !(userPage && (s->Cr4 & Cr.Cr4SMEP) != 0);
-        }
-
         result = default;
-        if (!(access switch { Access.Read => readable, Access.Write => writable, _ => executable }))
+        Rights(s, rights, noExecute, user, smapOff, ref result);
+        if (!(access switch { Access.Read => result.Readable, Access.Write => result.Writable, _ => result.Executable }))
         {
             error = kind | ErrorPresent;
             return false;
@@ -181,30 +250,23 @@ internal static unsafe class PageWalker
         }
 
         error = 0;
-        ulong physical;
+        result.Large = large;
+        result.Writable &= (entry & D) != 0;
         if (!large)
         {
-            physical = entry & (wide ? Frame : 0xFFFF_F000) | linear & 0xFFF;
+            result.Physical = entry & (wide ? Frame : 0xFFFF_F000) | linear & 0xFFF;
         }
         else if (wide)
         {
             var mask = (1ul << 12 + 9 * (level - 1)) - 1;
-            physical = entry & Frame & ~mask | linear & mask;
+            result.Physical = entry & Frame & ~mask | linear & mask;
         }
         else
         {
             // PSE-36: bits 20:13 of the entry are physical bits 39:32.
-            physical = (entry & 0xFFC0_0000) | (entry >> 13 & 0xFF) << 32 | linear & 0x3F_FFFF;
+            result.Physical = (entry & 0xFFC0_0000) | (entry >> 13 & 0xFF) << 32 | linear & 0x3F_FFFF;
         }
 
-        result = new()
-        {
-            Physical = physical,
-            Readable = readable,
-            Large = large,
-            Writable = writable && (entry & D) != 0,
-            Executable = executable,
-        };
         return true;
     }
 

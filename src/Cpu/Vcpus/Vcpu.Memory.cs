@@ -34,12 +34,20 @@ public sealed unsafe partial class Vcpu
     bool IsAlignmentChecked => s->Tlb == tlb + 3 * CpuState.TlbEntries;
 
     /// <summary>Reads bytes into the scratch area (upper bytes of the first word are zero). False: an exception waits.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal bool TryLoadBytes(Op* op, ulong va, int size)
     {
         *(ulong*)s->Scratch = 0;
         if (!TryCheckLinear(op, va, size) || !TryTranslateSpan(op, va, size, Access.Read, out var first, out var second, out var firstLength))
         {
             return false;
+        }
+
+        var host = memory.Pointer(first);
+        if (host != null && firstLength == size && (size is 1 or 2 or 4 or 8))
+        {
+            *(ulong*)s->Scratch = size switch { 8 => *(ulong*)host, 4 => *(uint*)host, 2 => *(ushort*)host, _ => *host };
+            return true;
         }
 
         CopyIn(op, first, (byte*)s->Scratch, firstLength);
@@ -52,6 +60,7 @@ public sealed unsafe partial class Vcpu
     }
 
     /// <summary>Writes bytes from the scratch area. False: an exception waits and nothing was written.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal bool TryStoreBytes(Op* op, ulong va, int size)
     {
         if (!TryCheckLinear(op, va, size) || !TryTranslateSpan(op, va, size, Access.Write, out var first, out var second, out var firstLength))
@@ -127,6 +136,7 @@ public sealed unsafe partial class Vcpu
 
     internal static bool IsCanonical(ulong va) => (ulong)((long)(va << 16) >> 16) == va;
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     bool TryTranslateSpan(Op* op, ulong va, int size, Access access, out ulong first, out ulong second, out int firstLength)
     {
         second = 0;
@@ -156,6 +166,7 @@ public sealed unsafe partial class Vcpu
     }
 
     /// <summary>Translates one data access of the current privilege view and fills the TLB.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal bool TryTranslate(Op* op, ulong va, Access access, out ulong physical)
     {
         if (PageWalker.TryWalk(s, memory, va, access, IsUserView, IsSmapOff, out var found, out var error))
@@ -170,6 +181,7 @@ public sealed unsafe partial class Vcpu
         return false;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     void Fill(ulong va, in Translation found, Access access)
     {
         var page = found.Physical & ~0xFFFul;
@@ -218,6 +230,7 @@ public sealed unsafe partial class Vcpu
     }
 
     /// <summary>Physical address of the code byte at a linear address, through the TLB. False: an exception waits.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal bool TryTranslateFetch(ulong va, out ulong physical)
     {
         var entry = s->Tlb + (va >> 12 & CpuState.TlbEntries - 1);

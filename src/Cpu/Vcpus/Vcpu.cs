@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Vmm.Cpu.Interpreter;
 using Vmm.Cpu.Memory;
@@ -272,6 +273,7 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
         s->Deferred = all - s->Budget;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     void RunSlices()
     {
         Block* block = null;
