@@ -26,8 +26,8 @@ internal sealed class DmaCases : IDisposable
         this.divisor = divisor;
         var unit = bed.Remapping.Unit;
         Copy = Add("copy of 4 KiB", Copies, DmaBed.Copy());
-        Reads = [Streams(bed, "read, one page (the port's last translation)", 1, true), Streams(bed, "read, 64 pages (IOTLB hit)", 64, true)];
-        Writes = [Streams(bed, "write, one page (the port's last translation)", 1, false), Streams(bed, "write, 64 pages (IOTLB hit)", 64, false)];
+        Reads = [Streams(bed, "read, one page (the port's last translation)", 1, true), Streams(bed, "read, 64 pages (translations the port keeps)", 64, true)];
+        Writes = [Streams(bed, "write, one page (the port's last translation)", 1, false), Streams(bed, "write, 64 pages (translations the port keeps)", 64, false)];
         Sets = [.. SetSizes.Select(n => Streams(bed, $"{n:N0}", n, true))];
         Hits =
         [

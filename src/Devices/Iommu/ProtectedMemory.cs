@@ -19,5 +19,5 @@ static class ProtectedMemory
             core.Capabilities.Cap.PHMR && IsWithin(address, registers.Get64(VtdRegister.PHMBASE), registers.Get64(VtdRegister.PHMLIMIT));
     }
 
-    static bool IsWithin(ulong address, ulong start, ulong limit) => address >= start && address <= (limit | Granule) && limit >= start;
+    static bool IsWithin(ulong address, ulong start, ulong limit) => address >= start && address <= (limit | Granule);
 }

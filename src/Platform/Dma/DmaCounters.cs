@@ -39,6 +39,6 @@ public struct DmaCounters
     /// <summary>Interrupt messages delivered.</summary>
     public ulong Interrupts;
 
-    /// <summary>Calls of the translator; the rest was answered by a <see cref="DmaCursor"/>.</summary>
+    /// <summary>Calls of the translator; the rest was answered by a <see cref="DmaCursor"/> or by the port's pages.</summary>
     public ulong Translations;
 }

@@ -16,6 +16,7 @@ public sealed class DmaPort
     readonly DmaFabric fabric;
     readonly BusRegion?[] own = new BusRegion?[6];
     IDmaTranslator? translator;
+    DmaPageCache? pages;
     uint epoch = 1;
     DmaCursor common;
     DmaCounters counters;
@@ -41,6 +42,7 @@ public sealed class DmaPort
         set
         {
             translator = value;
+            pages ??= value == null ? null : new();
             epoch++;
         }
     }
@@ -232,16 +234,18 @@ public sealed class DmaPort
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     bool TryResolve(ref DmaCursor cursor, Iova address, DmaAccess access, out Gpa target)
     {
-        if (BusMaster && cursor.Holds(address.Value, Stamp, access))
+        // The stamp is taken first: what invalidates during a walk also invalidates its result.
+        var stamp = Stamp;
+        if (BusMaster && cursor.Holds(address.Value, stamp, access))
         {
             target = new(cursor.Target + (address.Value - cursor.Start));
             return true;
         }
 
-        return TryTranslate(ref cursor, address, access, out target);
+        return TryTranslate(ref cursor, address, access, stamp, out target);
     }
 
-    bool TryTranslate(ref DmaCursor cursor, Iova address, DmaAccess access, out Gpa target)
+    bool TryTranslate(ref DmaCursor cursor, Iova address, DmaAccess access, ulong stamp, out Gpa target)
     {
         target = new(address.Value);
         if (!BusMaster)
@@ -254,8 +258,12 @@ public sealed class DmaPort
             return !IsInterruptAddress(address.Value) || Refuse();
         }
 
-        // The stamp is taken first: what invalidates during the walk also invalidates its result.
-        var stamp = Stamp;
+        var plain = !cursor.HasPasid;
+        if (plain && pages!.TryFind(address.Value, stamp, access, out target))
+        {
+            return true;
+        }
+
         counters.Translations++;
         if (!translator.TryTranslate(new(Requester, address, access, cursor.Pasid, cursor.HasPasid), out var window))
         {
@@ -270,6 +278,11 @@ public sealed class DmaPort
         }
 
         cursor.Keep(address, window, stamp);
+        if (plain)
+        {
+            pages!.Keep(address.Value, window, stamp);
+        }
+
         return true;
     }
 

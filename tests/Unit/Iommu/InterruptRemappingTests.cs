@@ -277,6 +277,7 @@ public sealed class InterruptRemappingTests : IDisposable
     [Theory]
     [InlineData(0x00E2_0000ul, 0x0000_0300ul, false, 0x00E2_0001ul, 0xFEE0_3000ul)]
     [InlineData(0x00E2_0001ul, 0x0000_0300ul, false, 0x00E2_0001ul, 0ul)]
+    [InlineData(0x00E2_0001ul, 0x0000_0300ul, true, 0x00E2_0001ul, 0ul)]
     [InlineData(0x00E2_0002ul, 0x0000_0300ul, false, 0x00E2_0002ul, 0ul)]
     [InlineData(0x00E2_0002ul, 0x0000_0300ul, true, 0x00E2_0003ul, 0xFEE0_3000ul)]
     public void A_posted_vector_is_set_in_memory_and_notified_as_ON_SN_and_URG_say(

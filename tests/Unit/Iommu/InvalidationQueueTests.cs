@@ -354,6 +354,16 @@ public sealed class InvalidationQueueTests : IDisposable
     }
 
     [Fact]
+    public void The_first_device_that_does_not_answer_is_named()
+    {
+        using var wide = WithDeviceTlb(new(), out var status);
+        wide.Place(DeviceDescriptor(new(1, 2, 3)));
+        wide.Place(DeviceDescriptor(new(4, 5, 6)));
+        wide.Submit(0x25, status);
+        Assert.Equal((ulong)new Bdf(1, 2, 3).Value << 32, wide.Read64(0xB0));
+    }
+
+    [Fact]
     public void A_malformed_answer_sets_ICE_and_the_queue_goes_on()
     {
         using var wide = WithDeviceTlb(new() { Answer = DeviceTlbCompletion.Malformed }, out var status);

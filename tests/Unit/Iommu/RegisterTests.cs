@@ -122,6 +122,21 @@ public sealed class RegisterTests
     }
 
     [Fact]
+    public void A_narrow_write_does_not_repeat_a_command_of_another_byte()
+    {
+        using var bench = new VtdBench();
+        var table = bench.AttachLegacy(VtdBench.Device, 7);
+        bench.Map(table, 0x1000, 0x5000 | 3);
+        bench.Write64(0x20, bench.Root);
+        bench.Unit.Write(0x1B, [0xC0]);
+        bench.Translate(0x1000);
+        bench.Map(table, 0x1000, 0x6000 | 3);
+        bench.Unit.Write(0x1A, [0x80]);
+        Assert.Equal(0xC080_0000u, bench.Read32(0x1C));
+        Assert.Equal(0x5000ul, bench.Translate(0x1000));
+    }
+
+    [Fact]
     public void Enabling_without_a_pointer_is_a_habit()
     {
         using var bench = new VtdBench(new() { Habits = VtdHabits.EnableWithoutPointer });

@@ -164,6 +164,20 @@ public sealed class ScalableTranslationTests : IDisposable
     }
 
     [Fact]
+    public void A_denied_write_sets_no_second_stage_dirty_flag()
+    {
+        var table = AttachSecondStage(1, 7, 1 << 9);
+        bench.Map(table, 0x1000, 0x5000 | 1);
+        bench.AssertFault(FaultReason.SmNoWritePermission, 0x1000, DmaAccess.Write, pasid: 1);
+        Assert.Equal(0x5101ul, Leaf(table, 0x1000));
+        var (first, second) = AttachNested(2, 8, 1 << 9);
+        bench.Map(first, 0x1000, 0x40_0000_0000 | P | US, tableBits: 7);
+        bench.Map(second, 0x40_0000_0000, 0x5000 | 3);
+        bench.AssertFault(FaultReason.SmNoWritePermission, 0x1000, DmaAccess.Write, pasid: 2);
+        Assert.Equal(0x5103ul, Leaf(second, 0x40_0000_0000));
+    }
+
+    [Fact]
     public void Supervisor_and_user_pages_bind_requests_by_privilege()
     {
         var table = AttachFirstStage(1, 7, 1 | 1 << 6 | 2);

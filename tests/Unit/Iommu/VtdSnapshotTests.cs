@@ -154,6 +154,18 @@ public sealed class VtdSnapshotTests
     }
 
     [Fact]
+    public void A_head_between_descriptors_stops_the_queue()
+    {
+        using var bench = new VtdBench();
+        bench.EnableQueue();
+        var damaged = bench.Snapshot();
+        damaged[4 + 0x80] = 8;
+        bench.Restore(damaged);
+        bench.Submit(0x12);
+        Assert.Equal(1ul, bench.Read64(0xB0));
+    }
+
+    [Fact]
     public void Section_name_and_version_are_stable()
     {
         using var bench = new VtdBench();

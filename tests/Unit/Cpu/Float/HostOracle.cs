@@ -53,19 +53,32 @@ public sealed class HostOracle : IDisposable
         header.Clear();
         Encoding.ASCII.GetBytes(name, header);
         BitConverter.TryWriteBytes(header[16..], records.Length);
-        Stream input = process!.StandardInput.BaseStream;
-        input.Write(header);
-        input.Write(MemoryMarshal.AsBytes(records));
-        input.Flush();
-        process.StandardOutput.BaseStream.ReadExactly(MemoryMarshal.AsBytes(records));
+        try
+        {
+            Stream input = process!.StandardInput.BaseStream;
+            input.Write(header);
+            input.Write(MemoryMarshal.AsBytes(records));
+            input.Flush();
+            process.StandardOutput.BaseStream.ReadExactly(MemoryMarshal.AsBytes(records));
+        }
+        catch (IOException e)
+        {
+            process!.WaitForExit();
+            throw new InvalidOperationException($"The host helper ended with code {process.ExitCode} in {name}.", e);
+        }
     }
 
     public void Dispose()
     {
         if (process != null)
         {
-            process.StandardInput.Close();
-            process.WaitForExit();
+            // Its input ends, and so does the helper, unless it is gone already.
+            if (!process.HasExited)
+            {
+                process.StandardInput.Close();
+                process.WaitForExit();
+            }
+
             process.Dispose();
         }
 
