@@ -29,7 +29,7 @@ public sealed class DependencyTests
         var metadata = file.GetMetadataReader();
         var references = metadata.AssemblyReferences
             .Select(r => metadata.GetString(metadata.GetAssemblyReference(r).Name))
-            .Where(r => r.StartsWith("Vmm", StringComparison.Ordinal) || r is "Iced" or "ICSharpCode.SharpZipLib" || r.StartsWith("Microsoft.Extensions", StringComparison.Ordinal));
+            .Where(r => r.StartsWith("Vmm", StringComparison.Ordinal) || r is "Iced" or "ICSharpCode.SharpZipLib" or "Google.Protobuf" || r.StartsWith("Microsoft.AspNetCore", StringComparison.Ordinal) || r.StartsWith("Microsoft.Extensions", StringComparison.Ordinal));
         Assert.Empty(references.Except(Allowed[name]));
     }
 
