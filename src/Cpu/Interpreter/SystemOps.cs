@@ -2,6 +2,7 @@ using Iced.Intel;
 using Vmm.Cpu.Memory;
 using Vmm.Cpu.State;
 using Vmm.Cpu.Vcpus;
+using Vmm.Specs.X86;
 
 namespace Vmm.Cpu.Interpreter;
 
@@ -38,7 +39,7 @@ internal readonly unsafe struct Hlt : ICold
             return false;
         }
 
-        var exit = new VmExit { Reason = ExitReason.Halt, Vcpu = cpu.Index };
+        var exit = new VmExit { Reason = ExitReason.Hlt, Vcpu = cpu.Index };
         cpu.CallOut(op, ref exit);
         s->Stop = StopReason.Halt;
         return true;

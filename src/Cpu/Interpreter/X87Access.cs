@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using Vmm.Cpu.State;
 using Vmm.Cpu.Vcpus;
+using Vmm.Specs.X86;
 
 namespace Vmm.Cpu.Interpreter;
 
@@ -44,7 +45,7 @@ internal static unsafe class X87Gate
         }
 
         // IGNNE# is taken as asserted unless the machine says otherwise.
-        var exit = new VmExit { Reason = ExitReason.FloatError, Vcpu = cpu.Index, Data = 1 };
+        var exit = new VmExit { Reason = ExitReason.ExceptionOrNmi, Kind = ExitKind.FloatError, Vcpu = cpu.Index, Data = 1 };
         cpu.CallOut(op, ref exit);
         return exit.Data != 0 || cpu.Retry(op);
     }

@@ -1,6 +1,7 @@
 using Vmm.Cpu.Interpreter;
 using Vmm.Cpu.Memory;
 using Vmm.Cpu.State;
+using Vmm.Specs.X86;
 
 namespace Vmm.Cpu.Vcpus;
 
@@ -151,14 +152,14 @@ public sealed unsafe partial class Vcpu
 
     internal ulong PortIn(Op* op, ushort port, int size)
     {
-        var exit = new VmExit { Reason = ExitReason.PortRead, Vcpu = Index, Address = port, Size = size };
+        var exit = new VmExit { Reason = ExitReason.IoInstruction, Kind = ExitKind.Read, Vcpu = Index, Address = port, Size = size };
         CallOut(op, ref exit);
         return exit.Data;
     }
 
     internal void PortOut(Op* op, ushort port, int size, ulong value)
     {
-        var exit = new VmExit { Reason = ExitReason.PortWrite, Vcpu = Index, Address = port, Size = size, Data = value };
+        var exit = new VmExit { Reason = ExitReason.IoInstruction, Kind = ExitKind.Write, Vcpu = Index, Address = port, Size = size, Data = value };
         CallOut(op, ref exit);
     }
 }

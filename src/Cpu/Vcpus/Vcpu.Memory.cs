@@ -4,6 +4,7 @@ using Vmm.Cpu.Interpreter;
 using Vmm.Cpu.Memory;
 using Vmm.Cpu.State;
 using Vmm.Platform.Memory;
+using Vmm.Specs.X86;
 
 namespace Vmm.Cpu.Vcpus;
 
@@ -265,7 +266,7 @@ public sealed unsafe partial class Vcpu
         while (size > 0)
         {
             var part = size >= 8 ? 8 : size >= 4 ? 4 : size >= 2 ? 2 : 1;
-            var exit = new VmExit { Reason = ExitReason.MmioRead, Vcpu = Index, Address = physical, Size = part };
+            var exit = new VmExit { Reason = ExitReason.EptMisconfiguration, Kind = ExitKind.Read, Vcpu = Index, Address = physical, Size = part };
             CallOut(op, ref exit);
             var data = exit.Data;
             Buffer.MemoryCopy(&data, destination, part, part);
@@ -290,7 +291,7 @@ public sealed unsafe partial class Vcpu
             var part = size >= 8 ? 8 : size >= 4 ? 4 : size >= 2 ? 2 : 1;
             ulong data = 0;
             Buffer.MemoryCopy(source, &data, part, part);
-            var exit = new VmExit { Reason = ExitReason.MmioWrite, Vcpu = Index, Address = physical, Size = part, Data = data };
+            var exit = new VmExit { Reason = ExitReason.EptMisconfiguration, Kind = ExitKind.Write, Vcpu = Index, Address = physical, Size = part, Data = data };
             CallOut(op, ref exit);
             physical += (ulong)part;
             source += part;

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Vmm.Cpu.State;
+using Vmm.Specs.X86;
 
 namespace Vmm.Cpu.Vcpus;
 
@@ -225,7 +226,7 @@ public sealed unsafe partial class Vcpu
                 value = ReadTsc();
                 return true;
             case 0x1B or 0x6E0 or (>= 0x800 and <= 0x8FF):
-                var exit = new VmExit { Reason = ExitReason.MsrRead, Vcpu = Index, Address = msr, Size = 8 };
+                var exit = new VmExit { Reason = ExitReason.Rdmsr, Vcpu = Index, Address = msr, Size = 8 };
                 CallOut(current, ref exit);
                 value = exit.Data;
                 return !exit.Refused;
@@ -269,7 +270,7 @@ public sealed unsafe partial class Vcpu
                 SetTscOffset(s->TscOffset + delta);
                 return true;
             case 0x1B or 0x6E0 or (>= 0x800 and <= 0x8FF):
-                var exit = new VmExit { Reason = ExitReason.MsrWrite, Vcpu = Index, Address = msr, Size = 8, Data = value };
+                var exit = new VmExit { Reason = ExitReason.Wrmsr, Vcpu = Index, Address = msr, Size = 8, Data = value };
                 CallOut(current, ref exit);
                 return !exit.Refused;
             case 0x3A:

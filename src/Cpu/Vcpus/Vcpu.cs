@@ -6,6 +6,7 @@ using Vmm.Cpu.State;
 using Vmm.Platform.Interrupts;
 using Vmm.Platform.Memory;
 using Vmm.Platform.Time;
+using Vmm.Specs.X86;
 
 namespace Vmm.Cpu.Vcpus;
 
@@ -479,7 +480,7 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
     {
         Activity = Activity.Shutdown;
         ShutdownCause = cause;
-        var exit = new VmExit { Reason = ExitReason.Shutdown, Vcpu = Index };
+        var exit = new VmExit { Reason = ExitReason.TripleFault, Vcpu = Index };
         CallOut(null, ref exit);
         yieldRequested = true;
     }

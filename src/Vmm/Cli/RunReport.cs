@@ -4,6 +4,7 @@ using System.Text.Json;
 using Vmm.Cpu.State;
 using Vmm.Cpu.Vcpus;
 using Vmm.Machine;
+using Vmm.Specs.X86;
 
 namespace Vmm.Cli;
 
@@ -32,7 +33,7 @@ internal sealed class RunReport(VirtualMachine machine, RunOutcome outcome, int 
             {
                 if (machine.ExitCounts[i] != 0)
                 {
-                    yield return (((ExitReason)i).ToString(), machine.ExitCounts[i]);
+                    yield return (ExitReasons.Name((ExitReason)(i / ExitReasons.Kinds), (ExitKind)(i % ExitReasons.Kinds)), machine.ExitCounts[i]);
                 }
             }
         }

@@ -5,6 +5,7 @@ using Vmm.Platform.Bus;
 using Vmm.Platform.Dma;
 using Vmm.Platform.Memory;
 using Vmm.Platform.Time;
+using Vmm.Specs.X86;
 
 namespace Vmm.Machine;
 
@@ -38,7 +39,7 @@ public sealed partial class VirtualMachine : IExitHandler, IPowerControl, IDispo
     /// <summary>Processors.</summary>
     public IReadOnlyList<Vcpu> Vcpus => vcpus;
 
-    /// <summary>Exits by reason since the machine was built.</summary>
+    /// <summary>Exits since the machine was built, by <see cref="ExitReasons.Key"/>.</summary>
     public ReadOnlySpan<ulong> ExitCounts => exitCounts;
 
     /// <summary>Instructions retired by all processors.</summary>
@@ -72,7 +73,7 @@ public sealed partial class VirtualMachine : IExitHandler, IPowerControl, IDispo
     }
 
     readonly Vcpu[] vcpus;
-    readonly ulong[] exitCounts = new ulong[Enum.GetValues<ExitReason>().Length];
+    readonly ulong[] exitCounts = new ulong[ExitReasons.Count * ExitReasons.Kinds];
     ulong machineTime;
 
     /// <summary>Asks a running machine to stop between two turns. May be called from any thread.</summary>
@@ -207,37 +208,26 @@ public sealed partial class VirtualMachine : IExitHandler, IPowerControl, IDispo
     /// <inheritdoc/>
     public void Handle(ref VmExit exit)
     {
-        exitCounts[(int)exit.Reason]++;
-        Clock.Charge(CostOf(exit.Reason));
+        exitCounts[ExitReasons.Key(exit.Reason, exit.Kind)]++;
+        Clock.Charge(CostOf(exit.Reason) + exit.HostCycles);
         switch (exit.Reason)
         {
-            case ExitReason.PortRead:
+            case ExitReason.IoInstruction when exit.Kind == ExitKind.Read:
                 exit.Data = Read(Bus.Pio, exit.Address, exit.Size);
                 break;
-            case ExitReason.PortWrite:
+            case ExitReason.IoInstruction:
                 Write(Bus.Pio, exit.Address, exit.Size, exit.Data);
                 break;
-            case ExitReason.MmioRead:
-                exit.Data = IsApic(exit) ? ReadApic(exit) : Read(Bus.Mmio, exit.Address, exit.Size);
+            case ExitReason.EptMisconfiguration or ExitReason.EptViolation or ExitReason.ApicAccess:
+                Access(ref exit);
                 break;
-            case ExitReason.MmioWrite:
-                if (IsApic(exit))
-                {
-                    WriteApic(exit);
-                }
-                else
-                {
-                    Write(Bus.Mmio, exit.Address, exit.Size, exit.Data);
-                }
-
-                break;
-            case ExitReason.MsrRead:
+            case ExitReason.Rdmsr:
                 exit.Refused = !apics[exit.Vcpu].TryReadMsr((uint)exit.Address, out exit.Data);
                 break;
-            case ExitReason.MsrWrite:
+            case ExitReason.Wrmsr:
                 exit.Refused = !apics[exit.Vcpu].TryWriteMsr((uint)exit.Address, exit.Data);
                 break;
-            case ExitReason.Shutdown:
+            case ExitReason.TripleFault:
                 End(new(StopCause.Crash, $"vCPU {exit.Vcpu}: {vcpus[exit.Vcpu].ShutdownCause}"));
                 break;
         }
@@ -250,13 +240,37 @@ public sealed partial class VirtualMachine : IExitHandler, IPowerControl, IDispo
 
     ulong CostOf(ExitReason reason) => reason switch
     {
-        ExitReason.PortRead or ExitReason.PortWrite => Config.Cost.PortAccess,
-        ExitReason.MmioRead or ExitReason.MmioWrite => Config.Cost.MmioAccess,
-        ExitReason.MsrRead or ExitReason.MsrWrite => Config.Cost.MsrAccess,
+        ExitReason.IoInstruction => Config.Cost.PortAccess,
+        ExitReason.EptMisconfiguration or ExitReason.EptViolation or ExitReason.ApicAccess => Config.Cost.MmioAccess,
+        ExitReason.Rdmsr or ExitReason.Wrmsr => Config.Cost.MsrAccess,
         ExitReason.Cpuid => Config.Cost.Cpuid,
-        ExitReason.Halt => Config.Cost.Halt,
+        ExitReason.Hlt => Config.Cost.Halt,
         _ => 0,
     };
+
+    void Access(ref VmExit exit)
+    {
+        var write = exit.Kind == ExitKind.Write;
+        if (!IsApic(exit))
+        {
+            if (write)
+            {
+                Write(Bus.Mmio, exit.Address, exit.Size, exit.Data);
+            }
+            else
+            {
+                exit.Data = Read(Bus.Mmio, exit.Address, exit.Size);
+            }
+        }
+        else if (write)
+        {
+            WriteApic(exit);
+        }
+        else
+        {
+            exit.Data = ReadApic(exit);
+        }
+    }
 
     static ulong Read(AddressSpace space, ulong address, int size)
     {

@@ -180,7 +180,7 @@ internal sealed unsafe class InterpreterRunner : ICaseRunner, IExitHandler
     /// <inheritdoc/>
     public void Handle(ref VmExit exit)
     {
-        stopped = exit.Reason == ExitReason.MmioWrite && exit.Address == GuestLayout.StopDevice;
+        stopped = exit.IsMemory && exit.Kind == Vmm.Specs.X86.ExitKind.Write && exit.Address == GuestLayout.StopDevice;
         vcpu.RequestYield();
     }
 

@@ -3,6 +3,7 @@ using Vmm.Cpu.State;
 using Vmm.Cpu.Vcpus;
 using Vmm.Platform.Memory;
 using Xunit;
+using Vmm.Specs.X86;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Vmm.Unit.Cpu;
@@ -116,7 +117,7 @@ public sealed unsafe class InterpreterTests
         m.State->IdtLimit = 0;
         m.Run();
         Assert.Equal(Activity.Shutdown, m.Cpu.Activity);
-        Assert.Contains(m.Exits, e => e.Reason == ExitReason.Shutdown);
+        Assert.Contains(m.Exits, e => e.Reason == ExitReason.TripleFault);
     }
 
     [Fact]
@@ -146,7 +147,8 @@ public sealed unsafe class InterpreterTests
             c.@out(dx, al);
             c.hlt();
         }).Run();
-        Assert.Equal([ExitReason.MmioRead, ExitReason.MmioWrite, ExitReason.PortWrite, ExitReason.Halt], m.Exits.Select(e => e.Reason));
+        Assert.Equal(
+            ["EptMisconfiguration.Read", "EptMisconfiguration.Write", "IoInstruction.Write", "Hlt"], m.Exits.Select(e => ExitReasons.Name(e.Reason, e.Kind)));
         Assert.Equal(0x2000_0008ul, m.Exits[1].Address);
         Assert.Equal(0x12345678ul, m.Exits[1].Data);
         Assert.Equal(0x41ul, m.Exits[2].Data);

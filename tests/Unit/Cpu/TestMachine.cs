@@ -4,6 +4,7 @@ using Vmm.Cpu.State;
 using Vmm.Cpu.Vcpus;
 using Vmm.Platform.Memory;
 using Vmm.Platform.Time;
+using Vmm.Specs.X86;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Vmm.Unit.Cpu;
@@ -80,11 +81,11 @@ internal sealed unsafe class TestMachine : IExitHandler, IDisposable
     public void Handle(ref VmExit exit)
     {
         Exits.Add(exit);
-        if (exit.Reason is ExitReason.MmioRead or ExitReason.PortRead)
+        if ((exit.IsMemory || exit.Reason == ExitReason.IoInstruction) && exit.Kind != ExitKind.Write)
         {
             exit.Data = OnRead?.Invoke(exit) ?? ulong.MaxValue;
         }
-        else if (exit.Reason is ExitReason.MmioWrite or ExitReason.PortWrite)
+        else if (exit.IsMemory || exit.Reason == ExitReason.IoInstruction)
         {
             OnWrite?.Invoke(exit);
         }

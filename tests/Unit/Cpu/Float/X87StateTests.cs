@@ -4,6 +4,7 @@ using Vmm.Cpu.State;
 using Vmm.Cpu.Vcpus;
 using Vmm.Platform.Memory;
 using Xunit;
+using Vmm.Specs.X86;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Vmm.Unit.Cpu.Float;
@@ -65,7 +66,7 @@ public sealed unsafe class X87StateTests
         m.State->Fcw = 0x37B;
         m.State->Fsw = 0x8084;
         Assert.Equal(-1, Step(m));
-        Assert.Contains(m.Exits, e => e.Reason == ExitReason.FloatError);
+        Assert.Contains(m.Exits, e => e.Kind == ExitKind.FloatError);
         Assert.Equal(0x3800, m.State->Fsw & 0x3800);
     }
 
