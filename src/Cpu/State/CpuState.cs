@@ -91,11 +91,21 @@ public struct TlbEntry
     /// <summary>Tag for writes; never set while the page holds decoded code.</summary>
     public ulong WriteTag;
 
-    /// <summary>Tag for instruction fetch.</summary>
-    public ulong ExecTag;
+    /// <summary>Tag of a translation that allows writes. What <see cref="WriteTag"/> is unless the page holds decoded code.</summary>
+    public ulong WritableTag;
 
     /// <summary>Host address minus virtual address.</summary>
     public long Addend;
+}
+
+/// <summary>One translation of an instruction fetch. Tagged as <see cref="TlbEntry"/> is; zero is no entry.</summary>
+public struct FetchEntry
+{
+    /// <summary>Virtual page and generation.</summary>
+    public ulong Tag;
+
+    /// <summary>Physical page.</summary>
+    public ulong Physical;
 }
 
 /// <summary>Why the interpreter loop stopped.</summary>
@@ -132,6 +142,15 @@ public unsafe struct CpuState
 
     /// <summary>Privilege views: supervisor, supervisor with SMAP suspended (EFLAGS.AC), user, user with alignment checks (never filled).</summary>
     public const int TlbViews = 4;
+
+    /// <summary>Sets of the fetch TLB per privilege.</summary>
+    public const int FetchSets = 2048;
+
+    /// <summary>Entries in a set of the fetch TLB.</summary>
+    public const int FetchWays = 2;
+
+    /// <summary>Entries of the fetch TLB: supervisor, then user.</summary>
+    public const int FetchEntries = 2 * FetchSets * FetchWays;
 
     /// <summary>Jump cache entries.</summary>
     public const int JumpEntries = 8192;

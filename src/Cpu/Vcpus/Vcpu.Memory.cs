@@ -170,10 +170,23 @@ public sealed unsafe partial class Vcpu
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal bool TryTranslate(Op* op, ulong va, Access access, out ulong physical)
     {
+        var entry = s->Tlb + (va >> 12 & CpuState.TlbEntries - 1);
+        var tag = va & ~0xFFFul | s->TlbGen;
+        if (tag == (access == Access.Write ? entry->WritableTag : entry->ReadTag))
+        {
+            physical = memory.PhysicalOf((byte*)((long)va + entry->Addend));
+            if (access == Access.Write)
+            {
+                OpenForWrites(entry, physical & ~0xFFFul, tag);
+            }
+
+            return true;
+        }
+
         if (PageWalker.TryWalk(s, memory, va, access, IsUserView, IsSmapOff, out var found, out var error))
         {
             physical = found.Physical;
-            Fill(va, found, access);
+            Fill(entry, va, found);
             return true;
         }
 
@@ -183,16 +196,15 @@ public sealed unsafe partial class Vcpu
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    void Fill(ulong va, in Translation found, Access access)
+    void Fill(TlbEntry* entry, ulong va, in Translation found)
     {
         var page = found.Physical & ~0xFFFul;
         var host = memory.Pointer(page);
-        if (host == null || IsAlignmentChecked || (s->DebugActive != 0 && access != Access.Fetch))
+        if (host == null || IsAlignmentChecked || s->DebugActive != 0)
         {
             return;
         }
 
-        var entry = s->Tlb + (va >> 12 & CpuState.TlbEntries - 1);
         var tag = va & ~0xFFFul | s->TlbGen;
         if (found.Large)
         {
@@ -200,10 +212,19 @@ public sealed unsafe partial class Vcpu
         }
 
         entry->Addend = (long)host - (long)(va & ~0xFFFul);
-        entry->ReadTag = found.Readable && s->DebugActive == 0 ? tag : 0;
-        entry->ExecTag = found.Executable ? tag : 0;
+        entry->ReadTag = found.Readable ? tag : 0;
+        entry->WritableTag = found.Writable ? tag : 0;
         entry->WriteTag = 0;
-        if (found.Writable && s->DebugActive == 0 && !memory.IsWatched(new(page)))
+        if (found.Writable)
+        {
+            OpenForWrites(entry, page, tag);
+        }
+    }
+
+    /// <summary>Lets writes through an entry take the fast path, unless the page holds decoded code.</summary>
+    void OpenForWrites(TlbEntry* entry, ulong page, ulong tag)
+    {
+        if (!memory.IsWatched(new(page)))
         {
             entry->WriteTag = tag;
             memory.NoteWriteCached(new(page));
@@ -230,25 +251,60 @@ public sealed unsafe partial class Vcpu
         }
     }
 
-    /// <summary>Physical address of the code byte at a linear address, through the TLB. False: an exception waits.</summary>
+    /// <summary>
+    /// Physical address of the code byte at a linear address, through the fetch TLB. False: an exception waits. Blocks that have
+    /// been found before are entered without asking, so an entry that goes makes the code tag, and with it those ways in, stale:
+    /// what the TLB holds follows from the instructions alone. Replacement is first in, first out, for the same reason.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal bool TryTranslateFetch(ulong va, out ulong physical)
     {
-        var entry = s->Tlb + (va >> 12 & CpuState.TlbEntries - 1);
-        if ((va & ~0xFFFul | s->TlbGen) == entry->ExecTag)
+        var set = FetchSet(va, IsUserView);
+        var tag = va & ~0xFFFul | s->TlbGen;
+        for (var way = 0; way < CpuState.FetchWays; way++)
         {
-            physical = memory.PhysicalOf((byte*)((long)va + entry->Addend));
-            return true;
+            if (set[way].Tag == tag)
+            {
+                physical = set[way].Physical | va & 0xFFF;
+                return true;
+            }
         }
 
+        physical = 0;
         if ((s->Efer & Cr.EferLMA) != 0 && !IsCanonical(va))
         {
-            physical = 0;
             return Fail(null, Vector.GP, 0);
         }
 
-        return TryTranslate(null, va, Access.Fetch, out physical);
+        if (!PageWalker.TryWalk(s, memory, va, Access.Fetch, IsUserView, IsSmapOff, out var found, out var error))
+        {
+            PageFault(null, va, error);
+            return false;
+        }
+
+        physical = found.Physical;
+        if (found.Large)
+        {
+            NoteLargePage(va);
+        }
+
+        var evicted = set[CpuState.FetchWays - 1].Tag;
+        for (var way = CpuState.FetchWays - 1; way > 0; way--)
+        {
+            set[way] = set[way - 1];
+        }
+
+        set[0] = new() { Tag = tag, Physical = physical & ~0xFFFul };
+        if (evicted != 0 && (evicted & 0xFFF) == s->TlbGen)
+        {
+            ForgetWaysIn();
+        }
+
+        return true;
     }
+
+    FetchEntry* FetchSet(ulong va, bool user) =>
+        fetch + (((user ? CpuState.FetchSets : 0) + (int)(va >> 12 & CpuState.FetchSets - 1)) * CpuState.FetchWays);
 
     /// <summary>Instruction bytes from physical memory; outside RAM they come from the bus.</summary>
     internal void FetchBytes(ulong physical, byte* destination, int size) => CopyIn(null, physical, destination, size);
@@ -380,14 +436,7 @@ public sealed unsafe partial class Vcpu
 
         var view = s->Tlb;
         s->Tlb = tlb;
-        var entry = tlb + (linear >> 12 & CpuState.TlbEntries - 1);
-        var hit = (linear & ~0xFFFul | s->TlbGen) == (access == Access.Read ? entry->ReadTag : entry->WriteTag);
-        if (hit)
-        {
-            physical = memory.PhysicalOf((byte*)((long)linear + entry->Addend));
-        }
-
-        var good = hit || TryTranslate(null, linear, access, out physical);
+        var good = TryTranslate(null, linear, access, out physical);
         s->Tlb = view;
         return good;
     }

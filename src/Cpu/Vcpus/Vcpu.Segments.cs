@@ -65,6 +65,7 @@ public sealed unsafe partial class Vcpu
         if (++s->TlbGen == 4096)
         {
             System.Runtime.InteropServices.NativeMemory.Clear(tlb, (nuint)(CpuState.TlbViews * CpuState.TlbEntries * sizeof(TlbEntry)));
+            System.Runtime.InteropServices.NativeMemory.Clear(fetch, (nuint)(CpuState.FetchEntries * sizeof(FetchEntry)));
             codeEpoch++;
             s->TlbGen = 1;
         }
@@ -91,17 +92,35 @@ public sealed unsafe partial class Vcpu
             return;
         }
 
+        var page = linear & ~0xFFFul | s->TlbGen;
         for (var view = 0; view < CpuState.TlbViews; view++)
         {
             var entry = tlb + view * CpuState.TlbEntries + (linear >> 12 & CpuState.TlbEntries - 1);
-            var page = linear & ~0xFFFul | s->TlbGen;
-            if (entry->ReadTag == page || entry->WriteTag == page || entry->ExecTag == page)
+            if (entry->ReadTag == page || entry->WritableTag == page)
             {
                 *entry = default;
             }
         }
 
-        // Links and jump cache entries are validated by the tag only: make them all stale.
+        FlushFetch(FetchSet(linear, false), page);
+        FlushFetch(FetchSet(linear, true), page);
+        ForgetWaysIn();
+    }
+
+    static void FlushFetch(FetchEntry* set, ulong tag)
+    {
+        for (var way = 0; way < CpuState.FetchWays; way++)
+        {
+            if (set[way].Tag == tag)
+            {
+                set[way] = default;
+            }
+        }
+    }
+
+    /// <summary>Makes links and jump cache entries stale, which the code tag alone validates.</summary>
+    void ForgetWaysIn()
+    {
         codeEpoch++;
         UpdateView();
     }

@@ -1,3 +1,4 @@
+using Vmm.Cpu.Memory;
 using Vmm.Cpu.State;
 using Vmm.Platform.Memory;
 using Vmm.Platform.Snapshots;
@@ -14,7 +15,7 @@ public sealed unsafe partial class Vcpu : ISnapshotPart
     public string SectionName => $"vcpu{Index}";
 
     /// <inheritdoc/>
-    public ushort SectionVersion => 1;
+    public ushort SectionVersion => 2;
 
     /// <inheritdoc/>
     public void Save(SnapshotWriter writer)
@@ -186,13 +187,25 @@ public sealed unsafe partial class Vcpu : ISnapshotPart
         }
 
         writer.U16(ushort.MaxValue);
+        for (var i = 0; i < CpuState.FetchEntries; i++)
+        {
+            var entry = fetch[i];
+            if (entry.Tag != 0 && (entry.Tag & 0xFFF) == s->TlbGen)
+            {
+                writer.U16((ushort)i);
+                writer.U64(entry.Tag & ~0xFFFul);
+                writer.U64(entry.Physical);
+            }
+        }
+
+        writer.U16(ushort.MaxValue);
     }
 
     byte Rights(TlbEntry* entry, out ulong page)
     {
         page = 0;
         byte rights = 0;
-        foreach (var (tag, right) in (ReadOnlySpan<(ulong, byte)>)[(entry->ReadTag, 1), (entry->WriteTag, 2), (entry->ExecTag, 4)])
+        foreach (var (tag, right) in (ReadOnlySpan<(ulong, byte)>)[(entry->ReadTag, 1), (entry->WritableTag, 2)])
         {
             if (tag != 0 && (tag & 0xFFF) == s->TlbGen)
             {
@@ -224,13 +237,24 @@ public sealed unsafe partial class Vcpu : ISnapshotPart
             {
                 Addend = (long)host - (long)page,
                 ReadTag = (word & 1) != 0 ? tag : 0,
-                WriteTag = (word & 2) != 0 && !memory.IsWatched(new(physical)) ? tag : 0,
-                ExecTag = (word & 4) != 0 ? tag : 0,
+                WritableTag = (word & 2) != 0 ? tag : 0,
             };
             if ((word & 2) != 0)
             {
-                memory.NoteWriteCached(new Gpa(physical));
+                OpenForWrites(tlb + index, physical, tag);
             }
+        }
+
+        while (reader.U16() is var index && index != ushort.MaxValue)
+        {
+            var page = reader.U64();
+            var physical = reader.U64();
+            if (index >= CpuState.FetchEntries || ((page | physical) & 0xFFF) != 0 || physical >> PageWalker.PhysicalBits != 0)
+            {
+                throw reader.Bad($"fetch TLB entry {index} maps 0x{physical:x}");
+            }
+
+            fetch[index] = new() { Tag = page | s->TlbGen, Physical = physical };
         }
     }
 }

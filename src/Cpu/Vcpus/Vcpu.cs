@@ -33,6 +33,7 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
 {
     readonly CpuState* s;
     readonly TlbEntry* tlb;
+    readonly FetchEntry* fetch;
     readonly GCHandle self;
     readonly GuestMemory memory;
     readonly CodeCache code;
@@ -64,12 +65,15 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
         this.memory = memory;
         this.code = code;
         this.clock = clock;
-        // Safe: both blocks are owned by this object, zeroed, and freed in Dispose.
+        // Safe: all blocks are owned by this object, zeroed, and freed in Dispose.
         s = (CpuState*)NativeMemory.AlignedAlloc((nuint)sizeof(CpuState), 64);
         NativeMemory.Clear(s, (nuint)sizeof(CpuState));
         var tlbBytes = (nuint)(CpuState.TlbViews * CpuState.TlbEntries * sizeof(TlbEntry));
         tlb = (TlbEntry*)NativeMemory.AlignedAlloc(tlbBytes, 64);
         NativeMemory.Clear(tlb, tlbBytes);
+        var fetchBytes = (nuint)(CpuState.FetchEntries * sizeof(FetchEntry));
+        fetch = (FetchEntry*)NativeMemory.AlignedAlloc(fetchBytes, 64);
+        NativeMemory.Clear(fetch, fetchBytes);
         var jumpBytes = (nuint)(CpuState.JumpEntries * sizeof(JumpEntry));
         s->Jumps = (JumpEntry*)NativeMemory.AlignedAlloc(jumpBytes, 64);
         NativeMemory.Clear(s->Jumps, jumpBytes);
@@ -493,6 +497,7 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
             NativeMemory.AlignedFree(s->Jumps);
             s->Jumps = null;
             NativeMemory.AlignedFree(tlb);
+            NativeMemory.AlignedFree(fetch);
             self.Free();
             NativeMemory.AlignedFree(s);
         }
