@@ -19,6 +19,13 @@ public interface IPciDevice
     void ConfigWritten(int register)
     {
     }
+
+    /// <summary>The guest is about to read config space: the device may set registers whose value is made when read.</summary>
+    /// <param name="offset">First byte.</param>
+    /// <param name="length">Bytes.</param>
+    void ConfigReading(int offset, int length)
+    {
+    }
 }
 
 /// <summary>What a function says of itself.</summary>

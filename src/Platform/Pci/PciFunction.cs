@@ -88,6 +88,7 @@ public sealed partial class PciFunction : ISnapshotPart
     /// <summary>Reads config space; all of <paramref name="data"/> is set. Bytes past 4 KiB are ones.</summary>
     public void ReadConfig(int offset, Span<byte> data)
     {
+        device?.ConfigReading(offset, data.Length);
         if (!Config.Read((ulong)offset, data))
         {
             data.Fill(0xFF);
