@@ -46,6 +46,7 @@ internal static unsafe partial class Handlers
     {
         s->Budget -= units;
         s->Extra += units;
+        s->Stalled += units;
     }
 
     /// <summary>Under the trap flag each iteration is a step of its own (SDM 3B §17.3.1.4).</summary>

@@ -305,6 +305,9 @@ public unsafe struct CpuState
     /// <summary>Budget that was used up by other things than retired instructions: bulk moves, PAUSE, exits.</summary>
     public long Extra;
 
+    /// <summary>The part of <see cref="Extra"/> that the engine itself used beyond instructions.</summary>
+    public long Stalled;
+
     /// <summary>Events that may need attention: 1 INTR, 2 NMI or INIT.</summary>
     public int Pending;
 

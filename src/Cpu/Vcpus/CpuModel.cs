@@ -20,9 +20,6 @@ public sealed class CpuModel
     /// <summary>vCPUs in the machine.</summary>
     public int VcpuCount { get; init; } = 1;
 
-    /// <summary>Virtual cycles per retired instruction.</summary>
-    public ulong CyclesPerInstruction { get; init; } = 1;
-
     /// <summary>Advertise a hypervisor (CPUID.1:ECX[31]).</summary>
     public bool HypervisorBit { get; init; } = true;
 

@@ -364,7 +364,7 @@ public sealed unsafe partial class Vcpu
         if (clock.Now != before)
         {
             // Time that the exit took is time that this turn does not have any more.
-            var units = (long)((clock.Now - before + model.CyclesPerInstruction - 1) / model.CyclesPerInstruction);
+            var units = (long)((clock.Now - before + price - 1) / price);
             s->Budget -= units;
             s->Extra += units;
             syncedAt += units;

@@ -39,6 +39,7 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
     readonly CodeCache code;
     readonly VirtualClock clock;
     readonly CpuModel model;
+    readonly ulong price;
     IExitHandler? exits;
     Op* current;
     long budgetStart;
@@ -54,7 +55,7 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
 
     /// <summary>Creates a vCPU in its reset state.</summary>
     /// <param name="index">Number in the machine; also the initial APIC id.</param>
-    /// <param name="model">CPUID contents, frequencies and cost per instruction.</param>
+    /// <param name="model">CPUID contents and frequencies.</param>
     /// <param name="memory">Guest RAM.</param>
     /// <param name="code">Decoded code of the machine, shared by its vCPUs.</param>
     /// <param name="clock">Virtual time.</param>
@@ -65,6 +66,7 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
         this.memory = memory;
         this.code = code;
         this.clock = clock;
+        price = clock.Ledger.Cost.Instruction;
         // Safe: all blocks are owned by this object, zeroed, and freed in Dispose.
         s = (CpuState*)NativeMemory.AlignedAlloc((nuint)sizeof(CpuState), 64);
         NativeMemory.Clear(s, (nuint)sizeof(CpuState));
@@ -99,6 +101,9 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
 
     /// <summary>Instructions retired since the machine was built.</summary>
     public ulong Instructions { get; private set; }
+
+    /// <summary>What the last run used beyond its instructions (PAUSE, REP), in units of an instruction's cost.</summary>
+    public ulong StallUnits => (ulong)s->Stalled;
 
     /// <summary>Virtual time of this vCPU in cycles, kept by the scheduler.</summary>
     public ulong LocalTime { get; set; }
@@ -208,6 +213,7 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
         s->Budget = budget;
         s->Deferred = 0;
         s->Extra = 0;
+        s->Stalled = 0;
         budgetStart = budget;
         syncedAt = 0;
         running = true;
@@ -450,7 +456,7 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
     {
         op = op == null ? current : op;
         var retired = budgetStart - s->Budget - s->Deferred - (op == null ? 0 : op->Remaining);
-        clock.Charge((ulong)(retired - syncedAt) * model.CyclesPerInstruction);
+        clock.Charge((ulong)(retired - syncedAt) * price);
         syncedAt = retired;
     }
 

@@ -43,6 +43,9 @@ public sealed class BusRegion
     /// <summary>Who answers.</summary>
     public IBusTarget Target { get; }
 
+    /// <summary>The device's account, once something was charged to it.</summary>
+    public Time.LedgerAccount? Account { get; set; }
+
     /// <summary>Reads carried out since the machine was built.</summary>
     public ulong Reads { get; internal set; }
 

@@ -53,7 +53,17 @@ public sealed class VirtualClock
     int ordinals;
 
     /// <param name="hertz">Cycles per virtual second.</param>
-    public VirtualClock(ulong hertz = 2_112_000_000) => Hertz = hertz;
+    /// <param name="cost">Prices; null for the default profile.</param>
+    /// <param name="vcpus">vCPUs that the ledger tells apart.</param>
+    /// <param name="isCounting">False: the ledger charges without counting.</param>
+    public VirtualClock(ulong hertz = 2_112_000_000, CostModel? cost = null, int vcpus = 1, bool isCounting = true)
+    {
+        Hertz = hertz;
+        Ledger = new(this, cost ?? CostModel.Default, vcpus) { IsCounting = isCounting };
+    }
+
+    /// <summary>Counts what is charged by reason, vCPU and device; what has a price is charged through it.</summary>
+    public ExitLedger Ledger { get; }
 
     /// <summary>Cycles per virtual second.</summary>
     public ulong Hertz { get; }

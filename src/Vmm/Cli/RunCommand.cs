@@ -2,7 +2,6 @@ using System.CommandLine;
 using Vmm.Firmware.Boot;
 using Vmm.Machine;
 using Vmm.Platform.Memory;
-using Vmm.Platform.Time;
 
 namespace Vmm.Cli;
 
@@ -28,8 +27,8 @@ internal static class RunCommand
         var protocol = new Option<string>("--protocol") { Description = "auto, linux, linux64, linux32, pvh, multiboot, flat", DefaultValueFactory = _ => "auto" };
         var flat = new Option<string?>("--flat") { Description = "flat image: address=0x100000,mode=16|32|64,entry=0" };
         var quantum = new Option<string>("--quantum") { Description = "virtual cycles of a vCPU's turn", DefaultValueFactory = _ => "20000" };
-        var cpi = new Option<string>("--cpi") { Description = "virtual cycles per instruction", DefaultValueFactory = _ => "1" };
-        var cost = new Option<string?>("--cost") { Description = "virtual cycles: instruction=1,port=1600,mmio=2800,msr=1500,cpuid=1100,halt=1100" };
+        var cost = new Option<string?>("--cost") { Description = CostOption.Description };
+        var ledger = new Option<string>("--ledger") { Description = "count costs by reason, vCPU and device: on, off", DefaultValueFactory = _ => "on" };
         var rtc = new Option<string?>("--rtc") { Description = "clock at power-on: base=UNIXSECONDS" };
         var save = new Option<string?>("--save") { Description = "snapshot: path=FILE,at=VIRTUALTIME" };
         var restore = new Option<string?>("--restore") { Description = "start from a snapshot file" };
@@ -40,7 +39,7 @@ internal static class RunCommand
         var quiet = new Option<bool>("--quiet", "-q") { Description = "no report on standard error" };
         var command = new Command("run", "Boot a guest and run it to its end")
         {
-            kernel, initrd, append, smp, memory, timeout, virtualTimeout, exitOn, marker, serial, script, json, seed, protocol, flat, quantum, cpi, cost, rtc, save,
+            kernel, initrd, append, smp, memory, timeout, virtualTimeout, exitOn, marker, serial, script, json, seed, protocol, flat, quantum, cost, ledger, rtc, save,
             restore, disk, iommu, edu, qemuExit, quiet,
         };
         command.SetAction(result =>
@@ -55,7 +54,8 @@ internal static class RunCommand
                     Vcpus = (int)OptionText.Integer("--smp", OptionText.Pairs("--smp", result.GetValue(smp)!, "cpus")["cpus"], 1, 8),
                     MemoryBytes = OptionText.Size("--memory", OptionText.Pairs("--memory", result.GetValue(memory)!, "size")["size"]),
                     Quantum = (ulong)OptionText.Integer("--quantum", result.GetValue(quantum)!, 100, 100_000_000),
-                    Cost = Cost(result.GetValue(cost), (ulong)OptionText.Integer("--cpi", result.GetValue(cpi)!, 1, 1000)),
+                    Cost = CostOption.Parse(result.GetValue(cost)),
+                    Ledger = OptionText.Flag("--ledger", result.GetValue(ledger)!),
                     Seed = (ulong)OptionText.Integer("--seed", result.GetValue(seed)!, 0, long.MaxValue),
                     StartTime = result.GetValue(rtc) is { } b
                         ? OptionText.Integer("--rtc", OptionText.Pairs("--rtc", b, "base")["base"], 0, 4_102_444_800)
@@ -87,31 +87,6 @@ internal static class RunCommand
             return session.Run();
         });
         return command;
-    }
-
-    static CostModel Cost(string? text, ulong instruction)
-    {
-        var model = new CostModel(instruction);
-        if (text == null)
-        {
-            return model;
-        }
-
-        foreach (var (key, value) in OptionText.Pairs("--cost", text, "instruction", "port", "mmio", "msr", "cpuid", "halt"))
-        {
-            var cycles = (ulong)OptionText.Integer($"--cost {key}", value, 0, 10_000_000);
-            model = key switch
-            {
-                "port" => model with { PortAccess = cycles },
-                "mmio" => model with { MmioAccess = cycles },
-                "msr" => model with { MsrAccess = cycles },
-                "cpuid" => model with { Cpuid = cycles },
-                "halt" => model with { Halt = cycles },
-                _ => model with { Instruction = cycles },
-            };
-        }
-
-        return model;
     }
 
     static string[] Given(string[]? values, string[] otherwise) => values is { Length: > 0 } ? values : otherwise;

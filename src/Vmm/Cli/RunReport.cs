@@ -4,6 +4,7 @@ using System.Text.Json;
 using Vmm.Cpu.State;
 using Vmm.Cpu.Vcpus;
 using Vmm.Machine;
+using Vmm.Platform.Time;
 using Vmm.Specs.X86;
 
 namespace Vmm.Cli;
@@ -15,6 +16,8 @@ internal sealed class RunReport(VirtualMachine machine, RunOutcome outcome, int 
 
     readonly string hash = machine.StateHash();
 
+    readonly LedgerImage ledger = machine.TakeLedger();
+
     double VirtualSeconds => machine.Now / (double)machine.Clock.Hertz;
 
     double Mips => machine.Instructions / Math.Max(host.TotalSeconds, 1e-9) / 1e6;
@@ -25,20 +28,6 @@ internal sealed class RunReport(VirtualMachine machine, RunOutcome outcome, int 
         .Where(d => d.Item2 + d.Item3 != 0)
         .OrderByDescending(d => d.Item2 + d.Item3);
 
-    IEnumerable<(string Reason, ulong Count)> Exits
-    {
-        get
-        {
-            for (var i = 0; i < machine.ExitCounts.Length; i++)
-            {
-                if (machine.ExitCounts[i] != 0)
-                {
-                    yield return (ExitReasons.Name((ExitReason)(i / ExitReasons.Kinds), (ExitKind)(i % ExitReasons.Kinds)), machine.ExitCounts[i]);
-                }
-            }
-        }
-    }
-
     /// <summary>The text form.</summary>
     public string Text(bool registers)
     {
@@ -47,8 +36,8 @@ internal sealed class RunReport(VirtualMachine machine, RunOutcome outcome, int 
         text.AppendLine(CultureInfo.InvariantCulture, $"  instructions  {machine.Instructions:N0} on {machine.Vcpus.Count} vCPU");
         text.AppendLine(CultureInfo.InvariantCulture, $"  virtual time  {VirtualSeconds:F6} s ({machine.Now:N0} cycles)");
         text.AppendLine(CultureInfo.InvariantCulture, $"  host time     {host.TotalSeconds:F2} s, {Mips:F0} MIPS");
-        text.AppendLine($"  exits         {string.Join(", ", Exits.Select(e => string.Create(CultureInfo.InvariantCulture, $"{e.Reason} {e.Count:N0}")))}");
         text.AppendLine($"  accesses      {string.Join(", ", Devices.Take(12).Select(d => string.Create(CultureInfo.InvariantCulture, $"{d.Name} {d.Reads:N0}r/{d.Writes:N0}w")))}");
+        text.Append(LedgerReport.Text(machine, ledger));
         text.Append(IommuReport.Text(machine));
         text.AppendLine($"  state hash    {hash}");
         if (registers)
@@ -92,7 +81,7 @@ internal sealed class RunReport(VirtualMachine machine, RunOutcome outcome, int 
             hostSeconds = host.TotalSeconds,
             mips = Mips,
             stateHash = hash,
-            exits = Exits.ToDictionary(e => e.Reason, e => e.Count),
+            ledger = LedgerReport.Json(machine, ledger),
             devices = Devices.ToDictionary(d => d.Name, d => new { d.Reads, d.Writes }),
             decodedBlocks = machine.Code.Decoded,
             vcpus = machine.Vcpus.Select(c => new { c.Index, activity = c.Activity.ToString(), c.Instructions, localCycles = c.LocalTime }),

@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Text;
 using Vmm.Platform.Memory;
 using Vmm.Platform.Snapshots;
+using Vmm.Platform.Time;
 
 namespace Vmm.Machine;
 
@@ -12,7 +13,7 @@ namespace Vmm.Machine;
 /// </summary>
 public static class SnapshotFile
 {
-    const uint FormatVersion = 1;
+    const uint FormatVersion = 2;
     const int PagesPerRun = 256;
     const int LargestRecord = 64 << 20;
 
@@ -35,12 +36,8 @@ public static class SnapshotFile
         writer.U64(machine.Config.MemoryBytes);
         writer.U32((uint)machine.Config.Vcpus);
         writer.U64(machine.Config.Quantum);
-        var cost = machine.Config.Cost;
-        foreach (var cycles in (ReadOnlySpan<ulong>)[cost.Instruction, cost.PortAccess, cost.MmioAccess, cost.MsrAccess, cost.Cpuid, cost.Halt])
-        {
-            writer.U64(cycles);
-        }
-
+        WriteCost(writer, machine.Config.Cost);
+        writer.Flag(machine.Config.Ledger);
         writer.U64(machine.Config.Seed);
         writer.U64((ulong)machine.Config.StartTime);
         WriteRecord(stream, Record.Config, writer.Written);
@@ -55,6 +52,20 @@ public static class SnapshotFile
 
         WritePages(machine.Memory, stream);
         WriteRecord(stream, Record.End, []);
+    }
+
+    static void WriteCost(SnapshotWriter writer, CostModel cost) => writer.Bytes(cost.ToJson());
+
+    static CostModel ReadCost(SnapshotReader reader)
+    {
+        try
+        {
+            return CostProfiles.Parse(reader.Bytes().ToArray());
+        }
+        catch (CostException bad)
+        {
+            throw reader.Bad($"cost model: {bad.Message}");
+        }
     }
 
     static void WritePages(GuestMemory memory, Stream stream)
@@ -105,7 +116,7 @@ public static class SnapshotFile
         var config = new MachineConfig
         {
             MemoryBytes = reader.U64(), Vcpus = (int)reader.U32(), Quantum = reader.U64(),
-            Cost = new(reader.U64(), reader.U64(), reader.U64(), reader.U64(), reader.U64(), reader.U64()),
+            Cost = ReadCost(reader), Ledger = reader.Flag(),
             Seed = reader.U64(), StartTime = (long)reader.U64(),
         };
         reader.End();

@@ -34,8 +34,13 @@ public sealed partial class VirtualMachine
     {
         config.Validate();
         Config = config;
-        Model = new CpuModel { VcpuCount = config.Vcpus, CyclesPerInstruction = config.Cost.Instruction };
-        Clock = new(Model.TscHertz);
+        Model = new CpuModel { VcpuCount = config.Vcpus };
+        Clock = new(Model.TscHertz, config.Cost, config.Vcpus, config.Ledger);
+        parts.Add(Clock.Ledger);
+        booked = new ulong[config.Vcpus];
+        asleep = new bool[config.Vcpus];
+        lapicAccount = Clock.Ledger.Account("lapic");
+        unclaimedAccount = Clock.Ledger.Account("unclaimed");
         Memory = new(config.MemoryBytes);
         Code = new(Memory);
         pic = Add(new Pic(apicBus.Lint0), p => p.Reset());

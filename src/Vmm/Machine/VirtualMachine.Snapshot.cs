@@ -36,6 +36,7 @@ public sealed record SnapshotSection(string Name, ushort Version, ReadOnlyMemory
 public sealed partial class VirtualMachine
 {
     const string MachineSection = "machine";
+    const ushort MachineVersion = 2;
 
     /// <summary>State of every part but RAM. The machine must not be running.</summary>
     public IReadOnlyList<SnapshotSection> SaveSections()
@@ -44,7 +45,13 @@ public sealed partial class VirtualMachine
         var writer = new SnapshotWriter();
         writer.U64(machineTime);
         writer.U64(Clock.Now);
-        sections.Add(new(MachineSection, 1, writer.Written.ToArray()));
+        for (var i = 0; i < vcpus.Length; i++)
+        {
+            writer.U64(booked[i]);
+            writer.Flag(asleep[i]);
+        }
+
+        sections.Add(new(MachineSection, MachineVersion, writer.Written.ToArray()));
         foreach (var part in parts)
         {
             writer = new();
@@ -84,15 +91,26 @@ public sealed partial class VirtualMachine
             }
         }
 
-        var machine = Take(byName, MachineSection, 1);
+        var machine = Take(byName, MachineSection, MachineVersion);
         machineTime = machine.U64();
         Clock.SwitchTo(machine.U64());
+        for (var i = 0; i < vcpus.Length; i++)
+        {
+            booked[i] = machine.U64();
+            asleep[i] = machine.Flag();
+        }
+
         machine.End();
         foreach (var part in parts)
         {
             var reader = Take(byName, part.SectionName, part.SectionVersion);
             part.Load(reader);
             reader.End();
+        }
+
+        if (Array.FindIndex(vcpus, c => booked[c.Index] > c.LocalTime) is var ahead and >= 0)
+        {
+            throw new SnapshotException($"snapshot section '{MachineSection}': the ledger of vCPU {ahead} is ahead of its time");
         }
 
         if (byName.Count != 0)

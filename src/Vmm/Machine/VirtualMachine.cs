@@ -39,9 +39,6 @@ public sealed partial class VirtualMachine : IExitHandler, IPowerControl, IDispo
     /// <summary>Processors.</summary>
     public IReadOnlyList<Vcpu> Vcpus => vcpus;
 
-    /// <summary>Exits since the machine was built, by <see cref="ExitReasons.Key"/>.</summary>
-    public ReadOnlySpan<ulong> ExitCounts => exitCounts;
-
     /// <summary>Instructions retired by all processors.</summary>
     public ulong Instructions
     {
@@ -73,7 +70,6 @@ public sealed partial class VirtualMachine : IExitHandler, IPowerControl, IDispo
     }
 
     readonly Vcpu[] vcpus;
-    readonly ulong[] exitCounts = new ulong[ExitReasons.Count * ExitReasons.Kinds];
     ulong machineTime;
 
     /// <summary>Asks a running machine to stop between two turns. May be called from any thread.</summary>
@@ -155,6 +151,12 @@ public sealed partial class VirtualMachine : IExitHandler, IPowerControl, IDispo
 
     void RunTurn(Vcpu cpu, ulong end, long instructions)
     {
+        BookIdle(cpu);
+        if (TakesWakeUp(cpu))
+        {
+            return;
+        }
+
         // One processor alone needs turns only so that the host is heard now and then.
         var quantum = vcpus.Length == 1 ? 1_000_000 : Config.Quantum;
         var grid = (cpu.LocalTime / quantum + 1) * quantum;
@@ -164,10 +166,11 @@ public sealed partial class VirtualMachine : IExitHandler, IPowerControl, IDispo
         current = cpu;
         wakeMask = RunnableMask();
         Clock.SwitchTo(cpu.LocalTime);
-        cpu.Run(this, Math.Min(budget, instructions));
-        cpu.LocalTime = Clock.Now;
-        machineTime = Math.Max(machineTime, cpu.LocalTime);
+        Clock.Ledger.SwitchTo(cpu.Index);
+        var retired = cpu.Run(this, Math.Min(budget, instructions));
+        Clock.Ledger.SwitchTo(-1);
         current = null;
+        BookTurn(cpu, (ulong)retired);
         dma.RunPeerWrites();
     }
 
@@ -208,8 +211,7 @@ public sealed partial class VirtualMachine : IExitHandler, IPowerControl, IDispo
     /// <inheritdoc/>
     public void Handle(ref VmExit exit)
     {
-        exitCounts[ExitReasons.Key(exit.Reason, exit.Kind)]++;
-        Clock.Charge(CostOf(exit.Reason) + exit.HostCycles);
+        Charge(exit);
         switch (exit.Reason)
         {
             case ExitReason.IoInstruction when exit.Kind == ExitKind.Read:
@@ -237,16 +239,6 @@ public sealed partial class VirtualMachine : IExitHandler, IPowerControl, IDispo
             current.RequestYield();
         }
     }
-
-    ulong CostOf(ExitReason reason) => reason switch
-    {
-        ExitReason.IoInstruction => Config.Cost.PortAccess,
-        ExitReason.EptMisconfiguration or ExitReason.EptViolation or ExitReason.ApicAccess => Config.Cost.MmioAccess,
-        ExitReason.Rdmsr or ExitReason.Wrmsr => Config.Cost.MsrAccess,
-        ExitReason.Cpuid => Config.Cost.Cpuid,
-        ExitReason.Hlt => Config.Cost.Halt,
-        _ => 0,
-    };
 
     void Access(ref VmExit exit)
     {
