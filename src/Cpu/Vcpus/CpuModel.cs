@@ -1,3 +1,4 @@
+using Vmm.Cpu.MachineCheck;
 using Vmm.Cpu.Memory;
 
 namespace Vmm.Cpu.Vcpus;
@@ -26,8 +27,8 @@ public sealed class CpuModel
     /// <summary>Advertise x2APIC.</summary>
     public bool X2Apic { get; init; } = true;
 
-    /// <summary>Advertise machine checks (MCE, MCA).</summary>
-    public bool MachineCheck { get; init; }
+    /// <summary>The machine-check architecture (MCE, MCA), or null for a processor without it.</summary>
+    public MachineCheckOptions? MachineCheck { get; init; }
 
     const uint Signature = 0x000806EC;
 
@@ -73,7 +74,7 @@ public sealed class CpuModel
     uint Leaf1Ecx => 1u << 0 | 1u << 9 | 1u << 13 | 1u << 19 | 1u << 20 | (X2Apic ? 1u << 21 : 0) | 1u << 23 | 1u << 24 | (HypervisorBit ? 1u << 31 : 0);
 
     // FPU DE PSE TSC MSR PAE MCE CX8 APIC SEP MTRR PGE MCA CMOV PAT PSE36 CLFLUSH MMX FXSR SSE SSE2 HTT.
-    uint Leaf1Edx => 1u << 0 | 1u << 2 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 6 | (MachineCheck ? 1u << 7 | 1u << 14 : 0) | 1u << 8 | 1u << 9
+    uint Leaf1Edx => 1u << 0 | 1u << 2 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 6 | (MachineCheck != null ? 1u << 7 | 1u << 14 : 0) | 1u << 8 | 1u << 9
         | 1u << 11 | 1u << 12 | 1u << 13 | 1u << 15 | 1u << 16 | 1u << 17 | 1u << 19 | 1u << 23 | 1u << 24 | 1u << 25 | 1u << 26
         | (VcpuCount > 1 ? 1u << 28 : 0);
 

@@ -94,6 +94,11 @@ public sealed unsafe partial class Vcpu
         for (var round = 0; ; round++)
         {
             s->Stop = StopReason.None;
+            if (vector == Vector.MC && kind == KindFault && !TryBeginMachineCheck())
+            {
+                return;
+            }
+
             var external = kind == KindFault || kind == KindInt1;
             if (TryDeliver(vector, hasError, error, kind, next, external))
             {

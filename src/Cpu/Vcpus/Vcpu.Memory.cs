@@ -186,6 +186,11 @@ public sealed unsafe partial class Vcpu
         if (PageWalker.TryWalk(s, memory, va, access, IsUserView, IsSmapOff, out var found, out var error))
         {
             physical = found.Physical;
+            if (memory.PoisonedPages != 0 && IsPoisonReached(va, physical))
+            {
+                return TryTouchPoison(op, va, access, physical);
+            }
+
             Fill(entry, va, found);
             return true;
         }
@@ -283,6 +288,11 @@ public sealed unsafe partial class Vcpu
         }
 
         physical = found.Physical;
+        if (memory.PoisonedPages != 0 && IsPoisonReached(va, physical))
+        {
+            return TryTouchPoison(null, va, Access.Fetch, physical);
+        }
+
         if (found.Large)
         {
             NoteLargePage(va);

@@ -15,7 +15,7 @@ public sealed unsafe partial class Vcpu : ISnapshotPart
     public string SectionName => $"vcpu{Index}";
 
     /// <inheritdoc/>
-    public ushort SectionVersion => 2;
+    public ushort SectionVersion => 3;
 
     /// <inheritdoc/>
     public void Save(SnapshotWriter writer)
@@ -31,6 +31,7 @@ public sealed unsafe partial class Vcpu : ISnapshotPart
         writer.U32((uint)s->Shadow);
         writer.U8(s->NmiBlocked);
         SaveRegisters(writer);
+        Mca?.Save(writer);
         SaveTlb(writer);
     }
 
@@ -93,6 +94,7 @@ public sealed unsafe partial class Vcpu : ISnapshotPart
         s->Shadow = (int)(reader.U32() & 1);
         s->NmiBlocked = (byte)(reader.U8() & 1);
         LoadRegisters(reader);
+        Mca?.Load(reader);
         largeStart = ulong.MaxValue;
         s->DebugActive = (s->Dr[7] & 0xFF) != 0 ? 1u : 0;
         FlushTlb();

@@ -17,7 +17,8 @@ public sealed unsafe partial class Vcpu
         s->MiscEnable = 1;
         s->Pat = 0x0007_0406_0007_0406;
         s->MtrrDefType = 0xC06;
-        s->FeatureControl = 1;
+        s->FeatureControl = FeatureControl.Lock | (model.MachineCheck is { Local: true } ? FeatureControl.LMCE_ON : 0);
+        Mca?.PowerOn();
         s->Fcw = 0x37F;
         s->Fsw = 0;
         s->Ftw = 0;
@@ -145,9 +146,9 @@ public sealed unsafe partial class Vcpu
     internal bool TryWriteCr4(ulong value)
     {
         var defined = Cr.Cr4TSD | Cr.Cr4DE | Cr.Cr4PSE | Cr.Cr4PAE | Cr.Cr4PGE | Cr.Cr4PCE | Cr.Cr4OSFXSR | Cr.Cr4OSXMMEXCPT
-            | Cr.Cr4SMEP | Cr.Cr4SMAP | (model.MachineCheck ? Cr.Cr4MCE : 0);
+            | Cr.Cr4SMEP | Cr.Cr4SMAP | Cr.Cr4UMIP;
         // MCE may be set on every processor that the VMM models, with or without banks behind it.
-        defined |= Cr.Cr4MCE | Cr.Cr4UMIP;
+        defined |= Cr.Cr4MCE;
         var lma = (s->Efer & Cr.EferLMA) != 0;
         if ((value & ~defined) != 0 || (lma && (value & Cr.Cr4PAE) == 0))
         {
@@ -220,6 +221,11 @@ public sealed unsafe partial class Vcpu
     internal bool TryReadMsr(uint msr, out ulong value)
     {
         value = 0;
+        if (MachineCheckMsr.Contains(msr))
+        {
+            return Mca != null && Mca.TryRead(msr, out value);
+        }
+
         switch (msr)
         {
             case 0x10:
@@ -262,6 +268,11 @@ public sealed unsafe partial class Vcpu
     /// <summary>WRMSR. False: #GP(0) is due.</summary>
     internal bool TryWriteMsr(uint msr, ulong value)
     {
+        if (MachineCheckMsr.Contains(msr))
+        {
+            return Mca != null && Mca.TryWrite(msr, value, s->FeatureControl);
+        }
+
         switch (msr)
         {
             case 0x10:

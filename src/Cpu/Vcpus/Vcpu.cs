@@ -83,6 +83,7 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
         s->Owner = GCHandle.ToIntPtr(self);
         s->Tlb = tlb;
         s->TlbGen = 1;
+        Mca = model.MachineCheck is { } options ? new(options) : null;
         code.Attach(this);
         Reset();
     }
@@ -125,8 +126,8 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
 
     bool HasWakeEvent => Activity switch
     {
-        Activity.Halted => nmiPending || initPending || (s->Pending & PendingIntr) != 0 && (s->FlagRest & Cr.IF) != 0,
-        Activity.WaitForStartUp => startUpPending || initPending,
+        Activity.Halted => nmiPending || initPending || IsMachineCheckWaiting || (s->Pending & PendingIntr) != 0 && (s->FlagRest & Cr.IF) != 0,
+        Activity.WaitForStartUp => startUpPending || initPending || IsMachineCheckWaiting,
         _ => initPending,
     };
 
@@ -371,6 +372,12 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
             return true;
         }
 
+        // Machine checks come before everything else, INIT included (SDM 3A table 6-2).
+        if (IsMachineCheckWaiting && Activity != Activity.Shutdown && !TryTakeMachineCheck())
+        {
+            return false;
+        }
+
         if (initPending)
         {
             initPending = false;
@@ -449,7 +456,7 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
 
     internal ulong Wrap(ulong rip) => WrapRip(rip);
 
-    void UpdateOther() => s->Pending = nmiPending || initPending ? s->Pending | PendingOther : s->Pending & ~PendingOther;
+    void UpdateOther() => s->Pending = nmiPending || initPending || IsMachineCheckWaiting ? s->Pending | PendingOther : s->Pending & ~PendingOther;
 
     /// <summary>Charges the instructions retired so far, up to and including <paramref name="op"/>.</summary>
     internal void SyncClock(Op* op)

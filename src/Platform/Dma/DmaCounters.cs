@@ -30,6 +30,9 @@ public struct DmaCounters
     /// <summary>Of <see cref="Blocked"/>: refused by the IOMMU.</summary>
     public ulong BlockedByTranslator;
 
+    /// <summary>Of <see cref="Blocked"/>: reads of poisoned memory.</summary>
+    public ulong BlockedByPoison;
+
     /// <summary>Of <see cref="Blocked"/>: aimed at the device's own BARs.</summary>
     public ulong BlockedOwnBar;
 

@@ -99,7 +99,7 @@ public sealed class DmaPort
                 return Refuse();
             }
 
-            if (!TryResolve(ref cursor, address, DmaAccess.Read, out var target) ||
+            if (!TryResolve(ref cursor, address, DmaAccess.Read, out var target) || IsPoisoned(target, PoisonAccess.DmaRead) ||
                 !fabric.Memory.TryRead(target, destination[..length]) && !RefusePeerRead(target, length))
             {
                 return false;
@@ -152,7 +152,8 @@ public sealed class DmaPort
             return false;
         }
 
-        blocked = !TryResolve(ref cursor, address, forWrite ? DmaAccess.Write : DmaAccess.Read, out var target);
+        blocked = !TryResolve(ref cursor, address, forWrite ? DmaAccess.Write : DmaAccess.Read, out var target)
+            || IsPoisoned(target, forWrite ? PoisonAccess.DmaWrite : PoisonAccess.DmaRead);
         if (blocked || !fabric.Memory.TryGetSpan(target, length, forWrite, out window))
         {
             return false;
@@ -221,7 +222,7 @@ public sealed class DmaPort
                 : Refuse();
         }
 
-        if (!TryResolve(ref cursor, address, DmaAccess.Write, out var target) ||
+        if (!TryResolve(ref cursor, address, DmaAccess.Write, out var target) || IsPoisoned(target, PoisonAccess.DmaWrite) ||
             !fabric.Memory.TryWrite(target, source) && !TryWritePeer(target, source))
         {
             return false;
@@ -229,6 +230,27 @@ public sealed class DmaPort
 
         CountWrite(source.Length);
         return true;
+    }
+
+    /// <summary>A read of poisoned memory ends in a poisoned completion (PCIe §2.7.2): nothing is transferred. A write goes through.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    bool IsPoisoned(Gpa target, PoisonAccess access) => fabric.Memory.PoisonedPages != 0 && TouchesPoison(target, access);
+
+    bool TouchesPoison(Gpa target, PoisonAccess access)
+    {
+        if (!fabric.Memory.IsPoisoned(target))
+        {
+            return false;
+        }
+
+        fabric.Memory.PoisonObserver?.Touched(access, Requester.Value, target);
+        if (access != PoisonAccess.DmaRead)
+        {
+            return false;
+        }
+
+        counters.BlockedByPoison++;
+        return !Refuse();
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -55,6 +55,11 @@ public interface ILocalApic
     /// <summary>The APIC is enabled in IA32_APIC_BASE: CPUID.1:EDX[9] shows it (SDM 3A §11.4.3).</summary>
     bool IsEnabled { get; }
 
+    /// <summary>A corrected machine check asks for its local interrupt (LVT CMCI, SDM 3A §11.5.1).</summary>
+    void CorrectedMachineCheck()
+    {
+    }
+
     /// <summary>Reads an APIC MSR (0x1B, 0x6E0, 0x800-0x8FF). False raises #GP(0) in the guest.</summary>
     bool TryReadMsr(uint msr, out ulong value);
 

@@ -27,7 +27,7 @@ public sealed unsafe class GuestMemory : IDisposable
     /// <summary>RAM that does not fit below <see cref="LowRamLimit"/> starts here.</summary>
     public const ulong HighRamStart = 0x1_0000_0000;
 
-    const byte Watched = 1, WriteCached = 2;
+    const byte Watched = 1, WriteCached = 2, Poisoned = 4;
 
     HostMapping mapping;
     readonly byte[] pageFlagStore;
@@ -237,7 +237,7 @@ public sealed unsafe class GuestMemory : IDisposable
     {
         ref var flags = ref pageFlagStore[PageIndex(page.Value)];
         var cached = (flags & WriteCached) != 0;
-        flags = Watched;
+        flags = (byte)(flags & Poisoned | Watched);
         return cached;
     }
 
@@ -246,6 +246,31 @@ public sealed unsafe class GuestMemory : IDisposable
 
     /// <summary>Notes that a software TLB now holds a writable entry for a RAM page.</summary>
     public void NoteWriteCached(Gpa page) => pageFlagStore[PageIndex(page.Value)] |= WriteCached;
+
+    /// <summary>Pages whose contents are lost (<see cref="Poison"/>).</summary>
+    public int PoisonedPages { get; private set; }
+
+    /// <summary>Who hears of accesses to poisoned pages; null when nobody does.</summary>
+    public IPoisonObserver? PoisonObserver { get; set; }
+
+    /// <summary>True when the RAM page is poisoned; false outside RAM.</summary>
+    public bool IsPoisoned(Gpa address) => IsRam(address, 1) && (pageFlagStore[PageIndex(address.Value)] & Poisoned) != 0;
+
+    /// <summary>
+    /// Poisons a RAM page or heals it. The bytes stay; whoever accesses the page through a processor or a device asks first.
+    /// Processors must forget their translations of it. True when that changed anything.
+    /// </summary>
+    public bool Poison(Gpa page, bool poisoned)
+    {
+        if (!IsRam(page, 1) || IsPoisoned(page) == poisoned)
+        {
+            return false;
+        }
+
+        pageFlagStore[PageIndex(page.Value)] ^= Poisoned;
+        PoisonedPages += poisoned ? 1 : -1;
+        return true;
+    }
 
     /// <summary>All RAM, in address order without the hole: for hashing and saving. Do not write through it.</summary>
     public ReadOnlySpan<byte> Page(int index) => new(mapping.Pointer + (ulong)index * PageSize, PageSize);
@@ -285,7 +310,8 @@ public sealed unsafe class GuestMemory : IDisposable
                 CodeWatcher?.CodeWritten(new(at < lowBytes ? at : at - lowBytes + HighRamStart), PageSize);
             }
 
-            pageFlagStore[i] = 0;
+            // Poison belongs to the memory chips, not to their contents.
+            pageFlagStore[i] &= Poisoned;
         }
 
         var old = mapping;

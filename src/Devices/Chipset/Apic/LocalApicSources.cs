@@ -30,6 +30,9 @@ public sealed partial class LocalApic
         }
     }
 
+    /// <inheritdoc/>
+    public void CorrectedMachineCheck() => RaiseLocal(LocalInterrupt.Cmci);
+
     /// <summary>Pin LINT0: the 8259's INTR.</summary>
     internal void SetLint0(bool asserted)
     {
