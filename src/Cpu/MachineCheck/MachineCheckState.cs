@@ -65,14 +65,16 @@ public sealed partial class MachineCheckState
         IsWaiting = false;
     }
 
-    /// <summary>Takes over what another processor's banks recorded, as the same processor finds it after a warm reset.</summary>
-    public void Inherit(MachineCheckState before)
+    /// <summary>What the banks hold.</summary>
+    public MachineCheckRecord[] Recorded() => [.. Enumerable.Range(0, banks.Length).Select(Bank)];
+
+    /// <summary>Fills the banks with what they held before a reset without loss of power.</summary>
+    public void Inherit(IReadOnlyList<MachineCheckRecord> records)
     {
-        for (var i = 0; i < Math.Min(banks.Length, before.banks.Length); i++)
+        foreach (var record in records)
         {
-            banks[i].Status = before.banks[i].Status;
-            banks[i].Addr = before.banks[i].Addr;
-            banks[i].Misc = before.banks[i].Misc;
+            ref var bank = ref banks[record.Bank];
+            (bank.Status, bank.Addr, bank.Misc) = (record.Status, record.Addr, record.Misc);
         }
     }
 

@@ -82,34 +82,28 @@ public sealed unsafe partial class Vcpu
     /// <summary>Forgets translations and ways into decoded code: a page has been poisoned and every access must ask.</summary>
     public void ForgetTranslations() => FlushTlb();
 
-    /// <summary>A translation ends in a poisoned page or read its way through one.</summary>
-    bool IsPoisonReached(ulong va, ulong physical) => memory.IsPoisoned(new(physical)) || PoisonedEntry(va) != ulong.MaxValue;
-
-    ulong PoisonedEntry(ulong va)
+    /// <summary>The page walk for an address is about to read its entries. False: one was poisoned and a machine check waits.</summary>
+    bool TryTouchTables(Op* op, ulong va)
     {
         var entries = stackalloc ulong[4];
         var count = TableWalk.Entries(s, memory, va, entries);
         for (var i = 0; i < count; i++)
         {
-            if (memory.IsPoisoned(new(entries[i])))
+            if (memory.IsPoisoned(new(entries[i])) && !TryTouch(op, PoisonAccess.PageWalk, entries[i]))
             {
-                return entries[i];
+                return false;
             }
         }
 
-        return ulong.MaxValue;
+        return true;
     }
 
     /// <summary>
-    /// An access consumes poison: of a paging structure, else of the page itself. True: it may go on, because nobody raised a
-    /// machine check. False: one waits, at this very instruction.
+    /// An access consumes the poison of a page. True: it goes on, because nobody raised a machine check. False: one waits, at this
+    /// very instruction.
     /// </summary>
-    bool TryTouchPoison(Op* op, ulong va, Access access, ulong physical)
-    {
-        var entry = PoisonedEntry(va);
-        var kind = access switch { Access.Read => PoisonAccess.Load, Access.Write => PoisonAccess.Store, _ => PoisonAccess.Fetch };
-        return entry != ulong.MaxValue ? TryTouch(op, PoisonAccess.PageWalk, entry) : TryTouch(op, kind, physical);
-    }
+    bool TryTouchPage(Op* op, Access access, ulong physical) => TryTouch(
+        op, access switch { Access.Read => PoisonAccess.Load, Access.Write => PoisonAccess.Store, _ => PoisonAccess.Fetch }, physical);
 
     bool TryTouch(Op* op, PoisonAccess access, ulong physical)
     {

@@ -183,19 +183,24 @@ public sealed unsafe partial class Vcpu
             return true;
         }
 
+        physical = 0;
+        if (memory.PoisonedPages != 0 && !TryTouchTables(op, va))
+        {
+            return false;
+        }
+
         if (PageWalker.TryWalk(s, memory, va, access, IsUserView, IsSmapOff, out var found, out var error))
         {
             physical = found.Physical;
-            if (memory.PoisonedPages != 0 && IsPoisonReached(va, physical))
+            if (memory.PoisonedPages != 0 && memory.IsPoisoned(new(physical)))
             {
-                return TryTouchPoison(op, va, access, physical);
+                return TryTouchPage(op, access, physical);
             }
 
             Fill(entry, va, found);
             return true;
         }
 
-        physical = 0;
         PageFault(op, va, error);
         return false;
     }
@@ -281,6 +286,11 @@ public sealed unsafe partial class Vcpu
             return Fail(null, Vector.GP, 0);
         }
 
+        if (memory.PoisonedPages != 0 && !TryTouchTables(null, va))
+        {
+            return false;
+        }
+
         if (!PageWalker.TryWalk(s, memory, va, Access.Fetch, IsUserView, IsSmapOff, out var found, out var error))
         {
             PageFault(null, va, error);
@@ -288,9 +298,9 @@ public sealed unsafe partial class Vcpu
         }
 
         physical = found.Physical;
-        if (memory.PoisonedPages != 0 && IsPoisonReached(va, physical))
+        if (memory.PoisonedPages != 0 && memory.IsPoisoned(new(physical)))
         {
-            return TryTouchPoison(null, va, Access.Fetch, physical);
+            return TryTouchPage(null, Access.Fetch, physical);
         }
 
         if (found.Large)

@@ -47,7 +47,7 @@ internal static class IommuCommand
         try
         {
             using var file = new FileStream(path, FileMode.Open, FileAccess.Read);
-            machine = new(SnapshotFile.ReadConfig(file) with { Vtd = devices.Vtd, Disks = devices.Disks, Edu = devices.Edu }, console);
+            machine = new(SnapshotFile.ReadConfig(file) with { Vtd = devices.Vtd, Disks = devices.Disks, Edu = devices.Edu, MachineCheck = devices.MachineCheck }, console);
             SnapshotFile.Load(machine, file);
             return machine;
         }

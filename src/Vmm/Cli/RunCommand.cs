@@ -35,12 +35,14 @@ internal static class RunCommand
         var disk = new Option<string[]>("--disk") { Description = "NVMe disk: path=FILE,readonly=on,block-size=512,iommu=on, or size=64M in memory; may be given several times" };
         var iommu = new Option<string?>("--iommu") { Description = "vtd,profile=legacy|scalable|strict,caching-mode=,intremap=,eim=,aw-bits=,pt=,device-iotlb=,..." };
         var edu = new Option<string?>("--edu") { Description = "edu test device: edu,dma-mask=0xfffffff,rogue=on" };
+        var mca = new Option<string?>("--mca") { Description = "machine-check architecture: banks=10,cmci=on,ser=on,lmce=on, or off" };
+        var mce = new Option<string[]>("--mce") { Description = "machine check: corrected|ucna|srao|writeback|srar|fetch|fatal or status=,bank=; cpu=,addr=,misc=,mcgstatus=,signal=auto|broadcast|target|local|silent; when: instruction=|time=|page=|exit=; or file=PATH as mce-inject reads it; may be given several times" };
         var qemuExit = new Option<bool>("--qemu-exit") { Description = "exit code of a debug-exit write as QEMU gives it" };
         var quiet = new Option<bool>("--quiet", "-q") { Description = "no report on standard error" };
         var command = new Command("run", "Boot a guest and run it to its end")
         {
             kernel, initrd, append, smp, memory, timeout, virtualTimeout, exitOn, marker, serial, script, json, seed, protocol, flat, quantum, cost, ledger, rtc, save,
-            restore, disk, iommu, edu, qemuExit, quiet,
+            restore, disk, iommu, edu, mca, mce, qemuExit, quiet,
         };
         command.SetAction(result =>
         {
@@ -63,6 +65,7 @@ internal static class RunCommand
                     Disks = [.. Given(result.GetValue(disk), builtIn ? ["size=16M"] : []).Select(DeviceOptions.Disk)],
                     Vtd = (result.GetValue(iommu) ?? (builtIn ? "vtd" : "none")) is var i and not "none" ? DeviceOptions.Iommu(i) : null,
                     Edu = (result.GetValue(edu) ?? (builtIn ? "edu" : null)) is { } e ? DeviceOptions.Edu(e) : null,
+                    MachineCheck = MachineCheckOption.Architecture(result.GetValue(mca)),
                 },
                 Kernel = result.GetValue(kernel),
                 Initrd = result.GetValue(initrd) ?? [],
@@ -75,6 +78,7 @@ internal static class RunCommand
                 PassMarker = result.GetValue(marker),
                 Serial = result.GetValue(serial)!,
                 Script = result.GetValue(script),
+                MachineChecks = result.GetValue(mce) ?? [],
                 Json = result.GetValue(json),
                 Save = savePairs?["path"],
                 SaveAt = savePairs == null ? null

@@ -59,6 +59,9 @@ internal sealed record RunOptions
     /// <summary>Console script file.</summary>
     public string? Script { get; init; }
 
+    /// <summary>Machine checks to inject.</summary>
+    public IReadOnlyList<string> MachineChecks { get; init; } = [];
+
     /// <summary>JSON report file.</summary>
     public string? Json { get; init; }
 

@@ -39,6 +39,7 @@ internal sealed class RunReport(VirtualMachine machine, RunOutcome outcome, int 
         text.AppendLine($"  accesses      {string.Join(", ", Devices.Take(12).Select(d => string.Create(CultureInfo.InvariantCulture, $"{d.Name} {d.Reads:N0}r/{d.Writes:N0}w")))}");
         text.Append(LedgerReport.Text(machine, ledger));
         text.Append(IommuReport.Text(machine));
+        text.Append(MachineCheckReport.Text(machine));
         text.AppendLine($"  state hash    {hash}");
         if (registers)
         {
@@ -83,6 +84,7 @@ internal sealed class RunReport(VirtualMachine machine, RunOutcome outcome, int 
             stateHash = hash,
             ledger = LedgerReport.Json(machine, ledger),
             devices = Devices.ToDictionary(d => d.Name, d => new { d.Reads, d.Writes }),
+            machineChecks = new { machine.MachineChecks.Injected, machine.MachineChecks.Overwrote, machine.MachineChecks.Lost, armed = machine.MachineChecks.Armed.Count },
             decodedBlocks = machine.Code.Decoded,
             vcpus = machine.Vcpus.Select(c => new { c.Index, activity = c.Activity.ToString(), c.Instructions, localCycles = c.LocalTime }),
         },

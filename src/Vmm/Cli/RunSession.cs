@@ -25,6 +25,11 @@ internal sealed class RunSession(RunOptions options) : IDisposable
         try
         {
             Build();
+            foreach (var text in options.MachineChecks)
+            {
+                MachineCheckOption.Inject(machine, text);
+            }
+
             Connect(terminal);
             using var deadline = options.Timeout is { } limit ? new Timer(_ => TimeOut(), null, limit, System.Threading.Timeout.InfiniteTimeSpan) : null;
             started = System.Diagnostics.Stopwatch.GetTimestamp();
@@ -253,9 +258,7 @@ internal sealed class RunSession(RunOptions options) : IDisposable
                 return outcome;
             }
 
-            var now = machine.Now;
-            machine.Restore(boot);
-            machine.ContinueAt(now);
+            machine.WarmReset(boot);
         }
     }
 

@@ -1,4 +1,5 @@
 using Vmm.Chipset;
+using Vmm.Cpu.MachineCheck;
 using Vmm.Iommu;
 using Vmm.Platform.Block;
 using Vmm.Platform.Memory;
@@ -53,6 +54,9 @@ public sealed record MachineConfig
     /// <summary>The edu test device, or null for none.</summary>
     public EduOptions? Edu { get; init; }
 
+    /// <summary>The processors' machine-check architecture, or null for none.</summary>
+    public MachineCheckOptions? MachineCheck { get; init; } = new();
+
     /// <summary>Checks every field.</summary>
     /// <exception cref="ConfigException">A field is out of range.</exception>
     public void Validate()
@@ -75,6 +79,11 @@ public sealed record MachineConfig
         if (Disks.Count > 16)
         {
             throw new ConfigException("disk", $"{Disks.Count} disks are more than 16");
+        }
+
+        if (MachineCheck?.Problem is { } problem)
+        {
+            throw new ConfigException("mca", problem);
         }
 
         try

@@ -2,6 +2,7 @@ using Vmm.Chipset;
 using Vmm.Cpu.State;
 using Vmm.Firmware.Acpi;
 using Vmm.Firmware.Boot;
+using Vmm.Platform.Snapshots;
 
 namespace Vmm.Machine;
 
@@ -32,6 +33,29 @@ public sealed partial class VirtualMachine
         apics[0].EnterVirtualWireMode();
         plan.WriteTo(Memory);
         Enter(plan.Entry);
+    }
+
+    /// <summary>
+    /// Starts over from the image of the machine as it was booted, as a reset without loss of power does: time goes on, what the
+    /// machine-check banks recorded stays for the next kernel to find (SDM 3B §16.3.2.2), and so do injections that wait.
+    /// </summary>
+    public void WarmReset(MachineImage booted)
+    {
+        var now = Now;
+        var before = vcpus.Select(c => c.Mca?.Recorded()).ToArray();
+        var injections = new SnapshotWriter();
+        MachineChecks.Save(injections);
+        Restore(booted);
+        for (var i = 0; i < vcpus.Length; i++)
+        {
+            if (before[i] is { } records)
+            {
+                vcpus[i].Mca!.Inherit(records);
+            }
+        }
+
+        MachineChecks.Load(new(MachineChecks.SectionName, MachineChecks.SectionVersion, injections.Written.ToArray()));
+        ContinueAt(now);
     }
 
     /// <summary>Moves all processors' time forward, after a restart from an earlier image.</summary>

@@ -1,6 +1,7 @@
 using Vmm.Chipset;
 using Vmm.Cpu.Vcpus;
 using Vmm.Iommu;
+using Vmm.Machine.MachineChecks;
 using Vmm.Nvme;
 using Vmm.Platform.Block;
 using Vmm.Platform.Bus;
@@ -34,7 +35,7 @@ public sealed partial class VirtualMachine
     {
         config.Validate();
         Config = config;
-        Model = new CpuModel { VcpuCount = config.Vcpus };
+        Model = new CpuModel { VcpuCount = config.Vcpus, MachineCheck = config.MachineCheck };
         Clock = new(Model.TscHertz, config.Cost, config.Vcpus, config.Ledger);
         parts.Add(Clock.Ledger);
         booked = new ulong[config.Vcpus];
@@ -67,6 +68,8 @@ public sealed partial class VirtualMachine
         {
             Pci.Interrupts.ConnectLine(gsi, Irq.Connect(gsi));
         }
+
+        MachineChecks = Add(new MachineCheckInjector(vcpus, config.MachineCheck, Memory, Clock) { Woke = YieldIfNeeded }, _ => { });
     }
 
     /// <summary>The processor that guests see.</summary>

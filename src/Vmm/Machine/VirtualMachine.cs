@@ -1,6 +1,7 @@
 using Vmm.Chipset;
 using Vmm.Cpu.Interpreter;
 using Vmm.Cpu.Vcpus;
+using Vmm.Machine.MachineChecks;
 using Vmm.Platform.Bus;
 using Vmm.Platform.Dma;
 using Vmm.Platform.Memory;
@@ -38,6 +39,9 @@ public sealed partial class VirtualMachine : IExitHandler, IPowerControl, IDispo
 
     /// <summary>Processors.</summary>
     public IReadOnlyList<Vcpu> Vcpus => vcpus;
+
+    /// <summary>Injects machine checks.</summary>
+    public MachineCheckInjector MachineChecks { get; }
 
     /// <summary>Instructions retired by all processors.</summary>
     public ulong Instructions
@@ -122,7 +126,15 @@ public sealed partial class VirtualMachine : IExitHandler, IPowerControl, IDispo
                 return new(StopCause.InstructionLimit, $"instruction limit of {untilInstructions} reached");
             }
 
-            RunTurn(cpu, Math.Min(due, untilTime), left);
+            var free = MachineChecks.InstructionsLeft(cpu);
+            if (free == 0)
+            {
+                Clock.SwitchTo(cpu.LocalTime);
+                MachineChecks.InstructionsReached(cpu);
+                continue;
+            }
+
+            RunTurn(cpu, Math.Min(due, untilTime), Math.Min(left, free));
         }
 
         return outcome;
@@ -234,6 +246,17 @@ public sealed partial class VirtualMachine : IExitHandler, IPowerControl, IDispo
                 break;
         }
 
+        if (MachineChecks.WatchesExits)
+        {
+            MachineChecks.Exited(exit.Vcpu, exit.Reason);
+        }
+
+        YieldIfNeeded();
+    }
+
+    /// <summary>Ends the turn at the next instruction when something has come up that must not wait for its end.</summary>
+    void YieldIfNeeded()
+    {
         if (current != null && (Clock.NextDue < turnEnd || outcome != null || dma.PendingPeerWrites != 0 || (vcpus.Length > 1 && (RunnableMask() & ~wakeMask) != 0)))
         {
             current.RequestYield();

@@ -1,5 +1,5 @@
-using Vmm.Cpu.Vcpus;
 using Vmm.Platform.Snapshots;
+using Vmm.Specs.X86;
 
 namespace Vmm.Machine.MachineChecks;
 

@@ -1,0 +1,63 @@
+using System.Globalization;
+using System.Text;
+using Vmm.Machine;
+
+namespace Vmm.Cli;
+
+/// <summary>What became of injected machine checks, for the report of a run.</summary>
+internal static class MachineCheckReport
+{
+    const int Lines = 16;
+
+    /// <summary>Nothing when nothing was injected and nothing waits.</summary>
+    public static string Text(VirtualMachine machine)
+    {
+        var injector = machine.MachineChecks;
+        if (injector.Injected == 0 && injector.Armed.Count == 0)
+        {
+            return "";
+        }
+
+        var text = new StringBuilder();
+        text.AppendLine(
+            CultureInfo.InvariantCulture,
+            $"  machine check injected {injector.Injected}, #MC delivered {Sum(machine, m => m.Delivered)}, CMCI {Sum(machine, m => m.Interrupts)}, waiting {machine.Vcpus.Count(c => c.Mca is { IsWaiting: true })}, overwrote {injector.Overwrote}, lost {injector.Lost}, armed {injector.Armed.Count}");
+        foreach (var (id, time, cpu, record, outcome, told) in injector.Fired.TakeLast(Lines))
+        {
+            text.AppendLine(
+                CultureInfo.InvariantCulture,
+                $"    #{id} at {time / (double)machine.Clock.Hertz:F6} s: vCPU {cpu} bank {record.Bank} status {record.Status:x16} addr {record.Addr:x} misc {record.Misc:x}, {Words(outcome.ToString())}, {(told == 0 ? "no #MC" : $"#MC to {string.Join(" ", Enumerable.Range(0, machine.Vcpus.Count).Where(i => (told >> i & 1) != 0))}")}");
+        }
+
+        foreach (var (id, injection, left) in injector.Armed.Take(Lines))
+        {
+            text.AppendLine(CultureInfo.InvariantCulture, $"    #{id} waits for {Words(injection.When.Trigger.ToString())} 0x{injection.When.Value:x}{(injection.When.Trigger == Machine.MachineChecks.InjectionTrigger.Exit ? $" ({injection.When.Exit}, {left} to come)" : "")}");
+        }
+
+        foreach (var cpu in machine.Vcpus)
+        {
+            for (var i = 0; cpu.Mca is { } mca && i < mca.Options.Banks; i++)
+            {
+                if (mca.Bank(i) is { Status: not 0 } left)
+                {
+                    text.AppendLine(CultureInfo.InvariantCulture, $"    vCPU {cpu.Index} bank {i} still holds {left.Status:x16} addr {left.Addr:x}");
+                }
+            }
+        }
+
+        return text.ToString();
+    }
+
+    static ulong Sum(VirtualMachine machine, Func<Cpu.MachineCheck.MachineCheckState, ulong> count)
+    {
+        var sum = 0ul;
+        foreach (var cpu in machine.Vcpus)
+        {
+            sum += cpu.Mca is { } mca ? count(mca) : 0;
+        }
+
+        return sum;
+    }
+
+    static string Words(string name) => name.ToLowerInvariant();
+}
