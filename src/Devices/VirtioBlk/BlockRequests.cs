@@ -1,0 +1,153 @@
+using System.Buffers.Binary;
+using Vmm.Platform.Block;
+using Vmm.Platform.Time;
+using Vmm.Specs.Virtio;
+using Vmm.Virtio;
+
+namespace Vmm.VirtioBlk;
+
+/// <content>The life of a request: taken, waiting for its time, run in slices, answered.</content>
+public sealed partial class BlockDevice
+{
+    /// <summary>Bytes moved at once; the rest of a larger request follows a little later.</summary>
+    const uint Slice = 1 << 20;
+
+    const ulong SliceNanoseconds = 1000;
+
+    readonly PriorityQueue<Request, (ulong Due, ulong Sequence)> pending;
+    BlockCounters counters;
+    ulong sequence;
+
+    /// <summary>A request in flight. The header was read when it was taken and is not looked at again.</summary>
+    readonly record struct Request(int Queue, VirtioBuffer Buffer, uint Type, ulong Sector, ulong Done);
+
+    /// <summary>How far a request came.</summary>
+    enum Progress
+    {
+        /// <summary>It has its status.</summary>
+        Ended,
+
+        /// <summary>A slice is done and more are left.</summary>
+        GoesOn,
+    }
+
+    /// <inheritdoc/>
+    public void Expired(ClockTimer timer, ulong due)
+    {
+        while (pending.TryPeek(out _, out var next) && next.Due <= clock.Now && Transport.IsRunning)
+        {
+            Run(pending.Dequeue());
+        }
+
+        foreach (var queue in Transport.Queues)
+        {
+            queue.Signal();
+        }
+
+        ArmTimer();
+    }
+
+    /// <summary>A request was taken: its header tells how long it takes.</summary>
+    void Start(Virtqueue queue, in VirtioBuffer buffer)
+    {
+        if (!queue.TryOpen(buffer, chain))
+        {
+            return;
+        }
+
+        if (chain.WritableLength == 0)
+        {
+            // There is no place for the status.
+            queue.Break();
+            return;
+        }
+
+        Span<byte> header = stackalloc byte[VirtioBlkRequest.HeaderSize];
+        var type = chain.TryRead(header) ? BinaryPrimitives.ReadUInt32LittleEndian(header) : NoHeader;
+        var request = new Request(queue.Index, buffer, type, BinaryPrimitives.ReadUInt64LittleEndian(header[8..]), 0);
+        Enqueue(request, Duration(type));
+    }
+
+    ulong Duration(uint type)
+    {
+        var bytes = type switch
+        {
+            VirtioBlkRequest.In => chain.WritableLength - 1,
+            VirtioBlkRequest.Out => chain.ReadableLeft,
+            _ => 0ul,
+        };
+        return bytes / 1024 * options.NanosecondsPerKibibyte + type switch
+        {
+            VirtioBlkRequest.Flush => options.FlushNanoseconds,
+            VirtioBlkRequest.Out or VirtioBlkRequest.Discard or VirtioBlkRequest.WriteZeroes => options.WriteNanoseconds,
+            _ => options.ReadNanoseconds,
+        };
+    }
+
+    void Enqueue(in Request request, ulong nanoseconds)
+    {
+        pending.Enqueue(request, (clock.Now + clock.ToCycles(nanoseconds, 1_000_000_000), sequence++));
+        ArmTimer();
+    }
+
+    void ArmTimer()
+    {
+        if (pending.TryPeek(out _, out var next) && Transport.IsRunning)
+        {
+            timer.Arm(next.Due);
+        }
+    }
+
+    void Run(in Request request)
+    {
+        var queue = Transport.Queues[request.Queue];
+        if (!queue.TryOpen(request.Buffer, chain))
+        {
+            return;
+        }
+
+        if (chain.WritableLength == 0)
+        {
+            queue.Break();
+            return;
+        }
+
+        var done = request.Done;
+        if (Execute(request, ref done, out var status) == Progress.GoesOn)
+        {
+            Enqueue(request with { Done = done }, SliceNanoseconds);
+            return;
+        }
+
+        counters.Errors += status == VirtioBlkStatus.Ok ? 0u : 1;
+        chain.SeekWritable(chain.WritableLength - 1);
+        if (!chain.TryWrite((byte)status))
+        {
+            // The driver must not take what the byte said before for the answer.
+            queue.Break();
+            return;
+        }
+
+        // Used length counts from the first writable byte without gaps (§2.7.8.2).
+        var whole = done == chain.WritableLength - 1;
+        queue.Push(chain, (uint)Math.Min(whole ? done + 1 : IsRead(request.Type) ? done : 0, uint.MaxValue));
+    }
+
+    static bool IsRead(uint type) => type is VirtioBlkRequest.In or VirtioBlkRequest.GetId;
+
+    /// <summary>Forgets what is in flight on a queue. Order among the others stays.</summary>
+    void Drop(int queue)
+    {
+        var others = pending.UnorderedItems.Where(item => item.Element.Queue != queue).ToArray();
+        pending.Clear();
+        foreach (var (request, priority) in others)
+        {
+            pending.Enqueue(request, priority);
+        }
+    }
+
+    VirtioBlkStatus Check(BlockResult result) => result == BlockResult.Ok ? VirtioBlkStatus.Ok : VirtioBlkStatus.IoError;
+
+    /// <summary>True when a range lies on the disk.</summary>
+    bool IsOnDisk(ulong sector, ulong count) => sector <= sectors && count <= sectors - sector;
+}
