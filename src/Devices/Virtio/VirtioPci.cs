@@ -81,6 +81,9 @@ public sealed partial class VirtioPci : IPciDevice, ITimerTarget, ISnapshotPart
     /// <summary>How often the device needed a reset since it was built. Not part of a snapshot.</summary>
     public ulong FaultCount { get; private set; }
 
+    /// <summary>The device never offers VIRTIO_F_ACCESS_PLATFORM: its addresses are guest-physical (§6).</summary>
+    public bool BypassesIommu => options.AccessPlatform == false;
+
     /// <summary>True when the feature was accepted.</summary>
     public bool HasFeature(ulong mask) => (Negotiated & mask) != 0;
 

@@ -2,12 +2,15 @@ using Vmm.Chipset;
 using Vmm.Iommu;
 using Vmm.Machine;
 using Vmm.Platform.Block;
+using Vmm.Virtio;
 
 namespace Vmm.Cli;
 
 /// <summary>The options that describe devices, in the names that QEMU and libvirt use where they have one.</summary>
 internal static class DeviceOptions
 {
+    static readonly string[] VirtioKeys = ["packed", "indirect", "event-idx", "queue-reset", "notification-data", "order-platform", "access-platform"];
+
     /// <summary><c>--iommu vtd,profile=scalable,caching-mode=on,aw-bits=48,...</c>.</summary>
     public static VtdOptions Iommu(string text)
     {
@@ -51,10 +54,10 @@ internal static class DeviceOptions
         };
     }
 
-    /// <summary><c>--disk path=a.img,readonly=on,iommu=off</c> or <c>--disk size=64M</c> for one in memory.</summary>
+    /// <summary><c>--disk path=a.img,readonly=on,iommu=off,driver=virtio</c> or <c>--disk size=64M</c> for one in memory.</summary>
     public static DiskConfig Disk(string text, int index)
     {
-        var pairs = OptionText.Pairs("--disk", text, "path", "size", "readonly", "block-size", "serial", "iommu");
+        var pairs = OptionText.Pairs("--disk", text, "path", ["size", "readonly", "block-size", "serial", "iommu", "driver", .. VirtioKeys]);
         var isReadOnly = pairs.TryGetValue("readonly", out var flag) && OptionText.Flag("--disk readonly", flag);
         var blockSize = pairs.TryGetValue("block-size", out var size) ? (int)OptionText.Integer("--disk block-size", size, 512, 4096) : 512;
         if (blockSize is not (512 or 4096))
@@ -85,7 +88,32 @@ internal static class DeviceOptions
             open = () => OpenFile(path, isReadOnly);
         }
 
-        return new(open, blockSize, serial, !pairs.TryGetValue("iommu", out var behind) || OptionText.Flag("--disk iommu", behind));
+        return new(open, blockSize, serial, !pairs.TryGetValue("iommu", out var behind) || OptionText.Flag("--disk iommu", behind), Virtio("--disk", pairs));
+    }
+
+    /// <summary><c>driver=virtio,packed=on,event-idx=off</c>; null for an NVMe disk.</summary>
+    static VirtioOptions? Virtio(string option, Dictionary<string, string> pairs)
+    {
+        bool? Flag(string key) => pairs.TryGetValue(key, out var value) ? OptionText.Flag($"{option} {key}", value) : null;
+        switch (pairs.GetValueOrDefault("driver", "nvme"))
+        {
+            case "nvme":
+                return VirtioKeys.FirstOrDefault(pairs.ContainsKey) is { } key ? throw new UsageException($"{option}: {key} is for driver=virtio") : null;
+            case "virtio":
+                var usual = new VirtioOptions();
+                return new()
+                {
+                    Packed = Flag("packed") ?? usual.Packed,
+                    Indirect = Flag("indirect") ?? usual.Indirect,
+                    EventIndex = Flag("event-idx") ?? usual.EventIndex,
+                    RingReset = Flag("queue-reset") ?? usual.RingReset,
+                    NotificationData = Flag("notification-data") ?? usual.NotificationData,
+                    OrderPlatform = Flag("order-platform") ?? usual.OrderPlatform,
+                    AccessPlatform = Flag("access-platform"),
+                };
+            case var other:
+                throw new UsageException($"{option}: driver '{other}' is not nvme or virtio");
+        }
     }
 
     static FileBlockBackend OpenFile(string path, bool isReadOnly)

@@ -4,6 +4,7 @@ using Vmm.Iommu;
 using Vmm.Platform.Block;
 using Vmm.Platform.Memory;
 using Vmm.Platform.Time;
+using Vmm.Virtio;
 
 namespace Vmm.Machine;
 
@@ -14,12 +15,14 @@ public sealed class ConfigException(string field, string message) : Exception($"
     public string Field { get; } = field;
 }
 
-/// <summary>One NVMe disk.</summary>
+/// <summary>One disk.</summary>
 /// <param name="Open">Opens the bytes behind it; called once for each machine that is built.</param>
 /// <param name="BlockSize">512 or 4096.</param>
 /// <param name="Serial">Serial number, up to 20 characters.</param>
 /// <param name="BehindIommu">False: the controller's DMA bypasses the IOMMU, as a device outside its scope does.</param>
-public sealed record DiskConfig(Func<IBlockBackend> Open, int BlockSize = 512, string Serial = "vmm0", bool BehindIommu = true);
+/// <param name="Virtio">The disk is a virtio-blk device with this transport; null: an NVMe controller.</param>
+public sealed record DiskConfig(
+    Func<IBlockBackend> Open, int BlockSize = 512, string Serial = "vmm0", bool BehindIommu = true, VirtioOptions? Virtio = null);
 
 /// <summary>What a machine is made of. Defaults give one vCPU and 256 MiB.</summary>
 public sealed record MachineConfig
@@ -48,7 +51,7 @@ public sealed record MachineConfig
     /// <summary>The remapping unit that all DMA and interrupts pass, or null for none.</summary>
     public VtdOptions? Vtd { get; init; }
 
-    /// <summary>NVMe disks, one controller each.</summary>
+    /// <summary>Disks, one device each.</summary>
     public IReadOnlyList<DiskConfig> Disks { get; init; } = [];
 
     /// <summary>The edu test device, or null for none.</summary>

@@ -9,6 +9,8 @@ using Vmm.Platform.Dma;
 using Vmm.Platform.Interrupts;
 using Vmm.Platform.Pci;
 using Vmm.Platform.Snapshots;
+using Vmm.Virtio;
+using Vmm.VirtioBlk;
 
 namespace Vmm.Machine;
 
@@ -104,7 +106,11 @@ public sealed partial class VirtualMachine
     /// <summary>The edu test device, or null.</summary>
     public Edu? Edu { get; private set; }
 
+    /// <summary>virtio-blk devices in the order of the configuration.</summary>
+    public IReadOnlyList<BlockDevice> VirtioBlk => virtioBlk;
+
     readonly List<NvmeController> nvme = [];
+    readonly List<BlockDevice> virtioBlk = [];
     readonly List<IBlockBackend> backends = [];
 
     void AddPciDevices()
@@ -129,15 +135,33 @@ public sealed partial class VirtualMachine
 
         for (var i = 0; i < Config.Disks.Count; i++)
         {
-            var disk = Config.Disks[i];
-            var backend = disk.Open();
-            backends.Add(backend);
-            var controller = new NvmeController(
-                $"nvme{i}", new Bdf(0, FirstDiskSlot + i, 0), dma, Clock,
-                new() { Namespaces = [new(backend, disk.BlockSize)], IoQueues = Math.Min(Config.Vcpus, 8), Serial = disk.Serial });
-            nvme.Add(Add(controller, _ => { }));
-            Plug(controller.Function, disk.BehindIommu);
+            AddDisk(i, Config.Disks[i]);
         }
+    }
+
+    void AddDisk(int index, DiskConfig disk)
+    {
+        var backend = disk.Open();
+        backends.Add(backend);
+        var address = new Bdf(0, FirstDiskSlot + index, 0);
+        if (disk.Virtio is { } transport)
+        {
+            var device = new BlockDevice($"virtio-blk{index}", address, dma, Clock, new()
+            {
+                Backend = backend, BlockSize = disk.BlockSize, Serial = disk.Serial, Queues = Config.Vcpus,
+                Transport = disk.BehindIommu ? transport : transport with { AccessPlatform = false },
+            });
+            virtioBlk.Add(device);
+            Add(device.Transport, _ => { });
+            PlugVirtio(device.Transport);
+            return;
+        }
+
+        var controller = new NvmeController(
+            $"nvme{index}", address, dma, Clock,
+            new() { Namespaces = [new(backend, disk.BlockSize)], IoQueues = Math.Min(Config.Vcpus, 8), Serial = disk.Serial });
+        nvme.Add(Add(controller, _ => { }));
+        Plug(controller.Function, disk.BehindIommu);
     }
 
     void Plug(PciFunction function, bool behindIommu)
@@ -146,6 +170,16 @@ public sealed partial class VirtualMachine
         if (behindIommu)
         {
             function.Dma.Translator = Iommu;
+        }
+    }
+
+    /// <summary>A virtio device without VIRTIO_F_ACCESS_PLATFORM bypasses the IOMMU with its DMA, but not with its interrupts.</summary>
+    void PlugVirtio(VirtioPci device)
+    {
+        Plug(device.Function, true);
+        if (device.BypassesIommu && device.Function.Dma.Translator is { } unit)
+        {
+            device.Function.Dma.Translator = new InterruptsOnly(unit);
         }
     }
 
@@ -159,6 +193,22 @@ public sealed partial class VirtualMachine
                 apics.Deliver(remapped);
             }
         }
+    }
+
+    /// <summary>Leaves addresses as they are and interrupts to the unit.</summary>
+    sealed class InterruptsOnly(IDmaTranslator unit) : IDmaTranslator
+    {
+        public string Name => unit.Name;
+
+        public uint Generation => 0;
+
+        public bool TryTranslate(in DmaRequest request, out DmaWindow window)
+        {
+            window = new(new(request.Address.Value), 4096 - (ulong)request.Address.PageOffset, true, true);
+            return true;
+        }
+
+        public bool TryRemap(Bdf requester, MsiMessage message, out MsiMessage remapped) => unit.TryRemap(requester, message, out remapped);
     }
 
     void AddLegacyDevices(IConsoleOutput console)
