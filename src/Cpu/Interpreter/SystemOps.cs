@@ -2,6 +2,7 @@ using Iced.Intel;
 using Vmm.Cpu.Memory;
 using Vmm.Cpu.State;
 using Vmm.Cpu.Vcpus;
+using Vmm.Platform.Time;
 using Vmm.Specs.X86;
 
 namespace Vmm.Cpu.Interpreter;
@@ -139,7 +140,7 @@ internal readonly unsafe struct Pause : ICold
 {
     public static bool Run(Vcpu cpu, CpuState* s, Op* op, ref Instruction instruction)
     {
-        Handlers.Spend(s, Vcpu.PauseCost);
+        cpu.Charge(op, CostKind.Pause);
         return true;
     }
 }
@@ -181,8 +182,16 @@ internal readonly unsafe struct CacheFlush : ICold
 /// <summary>CLFLUSH: faults like a load of one byte.</summary>
 internal readonly unsafe struct Clflush : ICold
 {
-    public static bool Run(Vcpu cpu, CpuState* s, Op* op, ref Instruction instruction) =>
-        Mem.TryLoad<byte>(s, op, Operands.Address(s, op, 1, false), out _);
+    public static bool Run(Vcpu cpu, CpuState* s, Op* op, ref Instruction instruction)
+    {
+        if (!Mem.TryLoad<byte>(s, op, Operands.Address(s, op, 1, false), out _))
+        {
+            return false;
+        }
+
+        cpu.Charge(op, CostKind.CacheFlush);
+        return true;
+    }
 }
 
 /// <summary>SERIALIZE: the block ends here, which is all there is to order.</summary>

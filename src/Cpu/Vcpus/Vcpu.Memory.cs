@@ -4,6 +4,7 @@ using Vmm.Cpu.Interpreter;
 using Vmm.Cpu.Memory;
 using Vmm.Cpu.State;
 using Vmm.Platform.Memory;
+using Vmm.Platform.Time;
 using Vmm.Specs.X86;
 
 namespace Vmm.Cpu.Vcpus;
@@ -381,18 +382,31 @@ public sealed unsafe partial class Vcpu
         SyncClock(op);
         var before = clock.Now;
         exits!.Handle(ref exit);
-        if (clock.Now != before)
-        {
-            // Time that the exit took is time that this turn does not have any more.
-            var units = (long)((clock.Now - before + price - 1) / price);
-            s->Budget -= units;
-            s->Extra += units;
-            syncedAt += units;
-        }
-
+        GiveUp(clock.Now - before);
         if (stopRequested && op != null)
         {
             StopAfter(op);
+        }
+    }
+
+    /// <summary>Charges what an instruction costs beyond its own price.</summary>
+    internal void Charge(Op* op, CostKind kind)
+    {
+        SyncClock(op);
+        var before = clock.Now;
+        clock.Ledger.Charge(kind);
+        GiveUp(clock.Now - before);
+    }
+
+    /// <summary>Time that passed on the clock meanwhile is time that this turn does not have any more.</summary>
+    void GiveUp(ulong cycles)
+    {
+        if (cycles != 0)
+        {
+            var units = (long)((cycles + price - 1) / price);
+            s->Budget -= units;
+            s->Extra += units;
+            syncedAt += units;
         }
     }
 

@@ -88,9 +88,6 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
         Reset();
     }
 
-    /// <summary>What a PAUSE costs, in instructions.</summary>
-    internal const long PauseCost = 40;
-
     /// <summary>Number in the machine.</summary>
     public int Index { get; }
 
@@ -103,7 +100,7 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
     /// <summary>Instructions retired since the machine was built.</summary>
     public ulong Instructions { get; private set; }
 
-    /// <summary>What the last run used beyond its instructions (PAUSE, REP), in units of an instruction's cost.</summary>
+    /// <summary>What the last run used beyond its instructions (REP), in units of an instruction's cost.</summary>
     public ulong StallUnits => (ulong)s->Stalled;
 
     /// <summary>Virtual time of this vCPU in cycles, kept by the scheduler.</summary>

@@ -185,7 +185,7 @@ sealed class InvalidationQueue(VtdCore core, Invalidator caches, FaultRecorder f
             return;
         }
 
-        core.Counters.Waits++;
+        core.Counters.CountWait();
         if (descriptor.SW)
         {
             // A status address outside memory is dropped, as a write to nowhere is on the bus.

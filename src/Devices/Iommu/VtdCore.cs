@@ -1,6 +1,7 @@
 using Vmm.Platform.Interrupts;
 using Vmm.Platform.Memory;
 using Vmm.Platform.Registers;
+using Vmm.Platform.Time;
 using Vmm.Specs.VtD;
 
 namespace Vmm.Iommu;
@@ -8,12 +9,13 @@ namespace Vmm.Iommu;
 /// <summary>What the mechanisms of one unit share: registers, memory, caches, counters.</summary>
 sealed class VtdCore
 {
-    public VtdCore(VtdOptions options, GuestMemory memory, IInterruptSink sink)
+    public VtdCore(VtdOptions options, GuestMemory memory, IInterruptSink sink, VirtualClock? clock)
     {
         Options = options;
         Capabilities = new(options);
         Memory = memory;
         Sink = sink;
+        Counters = new(clock?.Ledger, options.Name);
         Iotlb = new(options, Clock);
         Contexts = new(options.CacheEntries, Clock);
         Pasids = new(options.CacheEntries, Clock);
@@ -32,7 +34,7 @@ sealed class VtdCore
 
     public RegisterFile Registers { get; }
 
-    public VtdCounters Counters { get; } = new();
+    public VtdCounters Counters { get; }
 
     public CacheClock Clock { get; } = new();
 

@@ -1,4 +1,5 @@
 using Vmm.Platform.Dma;
+using Vmm.Platform.Time;
 using Vmm.Specs.VtD;
 
 namespace Vmm.Iommu;
@@ -65,6 +66,15 @@ public enum VtdTable
 /// </summary>
 public sealed class VtdCounters
 {
+    readonly ExitLedger? ledger;
+    readonly LedgerAccount? account;
+
+    internal VtdCounters(ExitLedger? ledger, string unit)
+    {
+        this.ledger = ledger;
+        account = ledger?.Account(unit);
+    }
+
     /// <summary>Devices whose faults are counted by reason; a guest can renumber buses at will.</summary>
     public const int DeviceFaultLimit = 1024;
 
@@ -138,7 +148,17 @@ public sealed class VtdCounters
         return ref page[domain & 0xFF];
     }
 
-    internal void CountRead(VtdTable table, int level = 0) => reads[(int)table * Levels + level]++;
+    internal void CountRead(VtdTable table, int level = 0)
+    {
+        reads[(int)table * Levels + level]++;
+        ledger?.Charge(account, table == VtdTable.InvalidationQueue ? CostKind.InvalidationDescriptor : CostKind.WalkRead);
+    }
+
+    internal void CountWait()
+    {
+        Waits++;
+        ledger?.Charge(account, CostKind.IotlbInvalidation);
+    }
 
     internal void CountInvalidation(InvalidationType type) => invalidations[(int)type & 15]++;
 

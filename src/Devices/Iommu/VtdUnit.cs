@@ -4,6 +4,7 @@ using Vmm.Platform.Interrupts;
 using Vmm.Platform.Memory;
 using Vmm.Platform.Registers;
 using Vmm.Platform.Snapshots;
+using Vmm.Platform.Time;
 using Vmm.Specs.VtD;
 
 namespace Vmm.Iommu;
@@ -37,10 +38,11 @@ public sealed partial class VtdUnit : IBusTarget, IDmaTranslator, IAddressTransl
     /// <param name="options">Capabilities and habits.</param>
     /// <param name="memory">Memory that holds the tables and the queues.</param>
     /// <param name="sink">Takes the unit's own interrupt messages, unremapped.</param>
+    /// <param name="clock">Its ledger is charged for table reads and invalidations; null where they cost nothing.</param>
     /// <exception cref="ArgumentException">An option is invalid; the message names it.</exception>
-    public VtdUnit(VtdOptions options, GuestMemory memory, IInterruptSink sink)
+    public VtdUnit(VtdOptions options, GuestMemory memory, IInterruptSink sink, VirtualClock? clock = null)
     {
-        core = new(options, memory, sink);
+        core = new(options, memory, sink, clock);
         var detector = core.Capabilities.DetectsMissingInvalidations ? missing : null;
         detects = detector == null ? 0u : 1u;
         faults = new(core);

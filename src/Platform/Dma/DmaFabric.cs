@@ -2,6 +2,7 @@ using Vmm.Platform.Bus;
 using Vmm.Platform.Interrupts;
 using Vmm.Platform.Memory;
 using Vmm.Platform.Snapshots;
+using Vmm.Platform.Time;
 
 namespace Vmm.Platform.Dma;
 
@@ -13,11 +14,13 @@ namespace Vmm.Platform.Dma;
 /// <param name="memory">RAM.</param>
 /// <param name="mmio">The MMIO space, to tell peer devices from nothing.</param>
 /// <param name="interrupts">Takes interrupt messages after remapping.</param>
-public sealed class DmaFabric(GuestMemory memory, AddressSpace mmio, IInterruptSink interrupts) : ISnapshotPart
+/// <param name="clock">Time, and the ledger that is charged for what moves; null where transfers cost nothing.</param>
+public sealed class DmaFabric(GuestMemory memory, AddressSpace mmio, IInterruptSink interrupts, VirtualClock? clock = null) : ISnapshotPart
 {
     /// <summary>Writes to peers that may wait at once; further ones are refused.</summary>
     public const int PeerWriteLimit = 1024;
 
+    readonly DelayedMessages? delayed = clock == null ? null : new(clock, interrupts);
     readonly PeerWrite[] ring = new PeerWrite[PeerWriteLimit];
     int head;
 
@@ -29,8 +32,8 @@ public sealed class DmaFabric(GuestMemory memory, AddressSpace mmio, IInterruptS
     /// <summary>The MMIO space.</summary>
     public AddressSpace Mmio { get; } = mmio;
 
-    /// <summary>Takes interrupt messages after remapping.</summary>
-    public IInterruptSink Interrupts { get; } = interrupts;
+    /// <summary>Is charged for what moves, or null.</summary>
+    public ExitLedger? Ledger { get; } = clock?.Ledger;
 
     /// <summary>Writes to peers that wait.</summary>
     public int PendingPeerWrites { get; private set; }
@@ -42,7 +45,20 @@ public sealed class DmaFabric(GuestMemory memory, AddressSpace mmio, IInterruptS
     public string SectionName => "dma";
 
     /// <inheritdoc/>
-    public ushort SectionVersion => 1;
+    public ushort SectionVersion => 2;
+
+    /// <summary>Delivers an interrupt message, after the work that the event it comes from took so far.</summary>
+    internal void Deliver(MsiMessage interrupt)
+    {
+        if (delayed == null)
+        {
+            interrupts.Deliver(interrupt);
+        }
+        else
+        {
+            delayed.Deliver(interrupt);
+        }
+    }
 
     /// <summary>
     /// Runs the writes that wait now. What they cause in turn waits for the next call, so a ring of devices that write to
@@ -66,6 +82,7 @@ public sealed class DmaFabric(GuestMemory memory, AddressSpace mmio, IInterruptS
     {
         head = 0;
         PendingPeerWrites = 0;
+        delayed?.Reset();
     }
 
     /// <summary>Queues a write as naturally aligned pieces of at most 8 bytes. False, and nothing queued, when they do not all fit.</summary>
@@ -131,6 +148,9 @@ public sealed class DmaFabric(GuestMemory memory, AddressSpace mmio, IInterruptS
             writer.U64(write.Data);
             writer.U8(write.Length);
         }
+
+        writer.Flag(delayed != null);
+        delayed?.Save(writer);
     }
 
     /// <inheritdoc/>
@@ -152,5 +172,12 @@ public sealed class DmaFabric(GuestMemory memory, AddressSpace mmio, IInterruptS
                 throw reader.Bad($"waiting write {i} has length {ring[i].Length}");
             }
         }
+
+        if (reader.Flag() != (delayed != null))
+        {
+            throw reader.Bad("made by a machine whose transfers cost otherwise");
+        }
+
+        delayed?.Load(reader);
     }
 }

@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using Vmm.Platform.Bus;
 using Vmm.Platform.Interrupts;
 using Vmm.Platform.Memory;
+using Vmm.Platform.Time;
 
 namespace Vmm.Platform.Dma;
 
@@ -13,6 +14,8 @@ namespace Vmm.Platform.Dma;
 /// </summary>
 public sealed class DmaPort
 {
+    const int LineBytes = 64;
+
     readonly DmaFabric fabric;
     readonly BusRegion?[] own = new BusRegion?[6];
     IDmaTranslator? translator;
@@ -49,6 +52,9 @@ public sealed class DmaPort
 
     /// <summary>Bus Master Enable (PCI §6.2.2): while false, everything is refused. Devices that are not PCI leave it true.</summary>
     public bool BusMaster { get; set; } = true;
+
+    /// <summary>The account that transfers are charged to, or null.</summary>
+    public LedgerAccount? Account { get; init; }
 
     /// <summary>What the device did so far.</summary>
     public ref readonly DmaCounters Counters => ref counters;
@@ -196,7 +202,7 @@ public sealed class DmaPort
         counters.Interrupts++;
         if (!message.IsAbsorbed)
         {
-            fabric.Interrupts.Deliver(message);
+            fabric.Deliver(message);
         }
 
         return true;
@@ -366,6 +372,7 @@ public sealed class DmaPort
 
     void CountBytes(int length)
     {
+        fabric.Ledger?.Charge(Account, CostKind.DmaLine, (uint)(length + LineBytes - 1) / LineBytes);
         if (translator != null)
         {
             counters.BytesTranslated += (ulong)length;

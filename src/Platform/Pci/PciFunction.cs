@@ -26,7 +26,7 @@ public sealed partial class PciFunction : ISnapshotPart
         this.device = device;
         Name = identity.Name;
         Address = address;
-        Dma = new(fabric, address) { BusMaster = false };
+        Dma = new(fabric, address) { BusMaster = false, Account = fabric.Ledger?.Account(Name) };
         Config = new(
             PciHeader.EcamSize,
             new RegisterDefinition("VID", PciHeader.VendorId, 2, Reset: identity.VendorId),

@@ -10,6 +10,9 @@ public enum CostKind : byte
     /// <summary>A retired instruction.</summary>
     Instruction,
 
+    /// <summary>PAUSE, beyond the instruction.</summary>
+    Pause,
+
     /// <summary>An exit that the hypervisor's kernel part handles, with little work.</summary>
     Light,
 
@@ -121,7 +124,7 @@ public enum CostKind : byte
     /// <summary>Guest software: an atomic read-modify-write.</summary>
     Atomic,
 
-    /// <summary>Not a price: what PAUSE and REP use beyond the instruction, in units of <see cref="Instruction"/>.</summary>
+    /// <summary>Not a price: what REP uses beyond the instruction, in units of <see cref="Instruction"/>.</summary>
     Stall,
 
     /// <summary>Not a price: host work at an exit that its handler states in cycles.</summary>

@@ -51,6 +51,7 @@ public sealed class VirtualClock
     ClockTimer[] heap = new ClockTimer[16];
     int count;
     int ordinals;
+    ulong eventStart = ulong.MaxValue;
 
     /// <param name="hertz">Cycles per virtual second.</param>
     /// <param name="cost">Prices; null for the default profile.</param>
@@ -98,18 +99,28 @@ public sealed class VirtualClock
     /// <summary>Converts cycles to ticks of a <paramref name="hertz"/> counter, rounding down.</summary>
     public ulong FromCycles(ulong cycles, ulong hertz) => (ulong)((UInt128)cycles * hertz / Hertz);
 
+    /// <summary>Cycles that the work of the event now carried out has taken so far; 0 when a vCPU runs.</summary>
+    internal ulong WorkInEvent => Now > eventStart ? Now - eventStart : 0;
+
     /// <summary>Makes an event. Devices do this once, in their constructors.</summary>
     public ClockTimer CreateTimer(string name, ITimerTarget target) => new(this, name, ordinals++, target);
 
-    /// <summary>Runs every event due at or before <see cref="Now"/>. The machine loop alone calls this.</summary>
+    /// <summary>
+    /// Runs every event due at or before <see cref="Now"/>. Each starts now, whatever time the work of another took: what a
+    /// device does delays that device alone. The machine loop alone calls this.
+    /// </summary>
     public void RunDue()
     {
-        while (count != 0 && heap[0].Due <= Now)
+        var now = eventStart = Now;
+        while (count != 0 && heap[0].Due <= now)
         {
             var timer = heap[0];
             Remove(timer);
             timer.Target.Expired(timer, timer.Due);
+            Now = now;
         }
+
+        eventStart = ulong.MaxValue;
     }
 
     internal void Arm(ClockTimer timer, ulong due)

@@ -61,7 +61,7 @@ public sealed partial class VirtualMachine
         ioApic = Add(new IoApic(apicBus), i => i.Reset());
         apicBus.Attach(ioApic);
         Irq = Add(new IrqRouter(pic, ioApic), _ => { });
-        dma = Add(new DmaFabric(Memory, Bus.Mmio, apicBus), d => d.Reset());
+        dma = Add(new DmaFabric(Memory, Bus.Mmio, apicBus, Clock), d => d.Reset());
         Bus.Mmio.Map("ioapic", IoApicBase, 0x1000, ioApic);
         Pci = Add(new PciHost(Bus, dma), p => p.Reset());
         AddLegacyDevices(console);
@@ -117,7 +117,7 @@ public sealed partial class VirtualMachine
     {
         if (Config.Vtd is { } options)
         {
-            Iommu = Add(new VtdUnit(options, Memory, apicBus), v => v.Reset());
+            Iommu = Add(new VtdUnit(options, Memory, apicBus, Clock), v => v.Reset());
             Bus.Mmio.Map(Iommu.Name, VtdBase, VtdUnit.WindowSize, Iommu);
             ioApic.Output = new IoApicRemapping(Iommu, options.IoapicRequester, apicBus);
         }

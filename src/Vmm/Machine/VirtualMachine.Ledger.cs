@@ -97,5 +97,5 @@ public sealed partial class VirtualMachine
         _ => null,
     };
 
-    LedgerAccount AccountOf(BusRegion? region) => region == null ? unclaimedAccount : region.Account ??= Clock.Ledger.Account(region.Name);
+    LedgerAccount AccountOf(BusRegion? region) => region == null ? unclaimedAccount : region.Account ??= Clock.Ledger.Account(region.Name.Split('.')[0]);
 }
