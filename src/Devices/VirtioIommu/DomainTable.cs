@@ -27,6 +27,9 @@ sealed class DomainTable(VirtioIommuOptions options)
     /// <summary>Raised when a translation that someone may keep became wrong.</summary>
     public uint Generation { get; set; }
 
+    /// <summary>What MAP, UNMAP and the end of domains did.</summary>
+    public BackendWork Work { get; private set; }
+
     /// <summary>Domains in order of their ids.</summary>
     public IEnumerable<ViommuDomain> Domains => domains.Values.OrderBy(d => d.Id);
 
@@ -123,6 +126,7 @@ sealed class DomainTable(VirtioIommuOptions options)
         }
 
         Insert(target, mapping);
+        Work = Work with { MappedPages = Work.MappedPages + Pages(mapping) };
         target.Box.Value.Maps++;
         return VirtioIommuStatus.Ok;
     }
@@ -147,7 +151,7 @@ sealed class DomainTable(VirtioIommuOptions options)
 
         var first = Pool.FirstEndingAt(target.Root, start);
         var last = Pool.Find(target.Root, end);
-        if (first != 0 && Pool[first].Start < start && Pool[first].End >= start || last != 0 && Pool[last].End > end)
+        if (first != 0 && Pool[first].Start < start || last != 0 && Pool[last].End > end)
         {
             return VirtioIommuStatus.Range;
         }
@@ -228,7 +232,8 @@ sealed class DomainTable(VirtioIommuOptions options)
     }
 
     /// <summary>A domain as a snapshot has it; endpoints and mappings follow.</summary>
-    public ViommuDomain? Restore(uint id, bool bypass) => domains.ContainsKey(id) || domains.Count >= options.MaxDomains ? null : Create(id, bypass);
+    public ViommuDomain? Restore(uint id, bool bypass) =>
+        domains.ContainsKey(id) || domains.Count >= options.MaxDomains || id < options.DomainStart || id > options.DomainEnd ? null : Create(id, bypass);
 
     /// <summary>A mapping as a snapshot has it. False: it could not have been made by a request.</summary>
     public bool TryRestore(ViommuDomain domain, in Mapping mapping)
@@ -285,9 +290,10 @@ sealed class DomainTable(VirtioIommuOptions options)
 
     void RemoveAll(ViommuDomain domain, ulong start, ulong end)
     {
-        var removed = 0u;
+        var (removed, pages) = (0u, 0ul);
         for (var node = Pool.FirstEndingAt(domain.Root, start); node != 0 && Pool[node].Start <= end; node = Pool.FirstEndingAt(domain.Root, start))
         {
+            pages += Pages(Pool[node]);
             domain.Root = Pool.Remove(domain.Root, Pool[node].Start);
             removed++;
         }
@@ -297,9 +303,12 @@ sealed class DomainTable(VirtioIommuOptions options)
             domain.Mappings -= (int)removed;
             domain.Box.Value.Removed += removed;
             Cache.Remove(domain.Id, start, end);
+            Work = Work with { UnmappedPages = Work.UnmappedPages + pages, Invalidations = Work.Invalidations + 1 };
             Generation++;
         }
     }
+
+    static ulong Pages(in Mapping mapping) => (mapping.End - mapping.Start >> 12) + 1;
 
     ViommuDomain Create(uint id, bool bypass)
     {
@@ -328,8 +337,7 @@ sealed class DomainTable(VirtioIommuOptions options)
         Generation++;
         if (--domain.Endpoints == 0)
         {
-            Pool.Clear(domain.Root);
-            Cache.Remove(domain.Id, 0, ulong.MaxValue);
+            RemoveAll(domain, 0, ulong.MaxValue);
             domains.Remove(domain.Id);
         }
     }

@@ -16,6 +16,16 @@ public readonly record struct ReservedRegion(ulong Start, ulong End, VirtioIommu
     public bool Overlaps(ulong start, ulong end) => start <= End && Start <= end;
 }
 
+/// <summary>Whose work a mapping is beyond the device's own books.</summary>
+public enum ViommuBackend : byte
+{
+    /// <summary>Nobody's: the devices behind are software.</summary>
+    None,
+
+    /// <summary>VFIO's: pages are pinned and entered into the host's IOMMU, at the prices of the cost model.</summary>
+    Vfio,
+}
+
 /// <summary>How one virtio-iommu is built.</summary>
 public sealed record VirtioIommuOptions
 {
@@ -66,6 +76,9 @@ public sealed record VirtioIommuOptions
 
     /// <summary>Entries of the translation cache, a power of two.</summary>
     public int CacheEntries { get; init; } = 1024;
+
+    /// <summary>What mapping and unmapping cost besides the request itself.</summary>
+    public ViommuBackend Backend { get; init; }
 
     /// <summary>Bytes of the smallest mapping.</summary>
     public ulong Granule => PageSizeMask & (~PageSizeMask + 1);

@@ -21,18 +21,17 @@ internal static class IommuCommand
         var edu = new Option<string?>("--edu") { Description = "the edu device it was saved with" };
         var write = new Option<bool>("--write") { Description = "a write instead of a read" };
         var pasid = new Option<string?>("--pasid") { Description = "PASID of the request" };
-        var walk = new Command("walk", "Explain a DMA translation level by level") { device, address, restore, iommu, disk, edu, write, pasid };
+        var walk = new Command("walk", "Explain a DMA translation step by step") { device, address, restore, iommu, disk, edu, write, pasid };
         walk.SetAction(result =>
         {
             var devices = new MachineConfig
             {
-                Vtd = DeviceOptions.Iommu(result.GetValue(iommu)!),
                 Disks = [.. (result.GetValue(disk) ?? []).Select(DeviceOptions.Disk)],
                 Edu = result.GetValue(edu) is { } e ? DeviceOptions.Edu(e) : null,
-            };
+            }.WithIommu(result.GetValue(iommu));
             using var machine = Restored(result.GetValue(restore)!, devices, new ConsolePort());
             var tag = result.GetValue(pasid) is { } p ? (uint)Number("--pasid", p) : (uint?)null;
-            Console.Write(IommuReport.Walk(machine.Iommu!, new(
+            Console.Write(IommuReport.Walk(machine, new(
                 Device(result.GetValue(device)!), new Iova(Number("iova", result.GetValue(address)!)),
                 result.GetValue(write) ? DmaAccess.Write : DmaAccess.Read, tag ?? 0, tag != null)));
             return ExitCode.Pass;
@@ -47,7 +46,7 @@ internal static class IommuCommand
         try
         {
             using var file = new FileStream(path, FileMode.Open, FileAccess.Read);
-            machine = new(SnapshotFile.ReadConfig(file) with { Vtd = devices.Vtd, Disks = devices.Disks, Edu = devices.Edu, MachineCheck = devices.MachineCheck }, console);
+            machine = new(SnapshotFile.ReadConfig(file) with { Vtd = devices.Vtd, VirtioIommu = devices.VirtioIommu, Disks = devices.Disks, Edu = devices.Edu, MachineCheck = devices.MachineCheck }, console);
             SnapshotFile.Load(machine, file);
             return machine;
         }

@@ -13,6 +13,11 @@ internal static class IommuReport
     /// <summary>Counters for the run report; empty without a unit.</summary>
     public static string Text(VirtualMachine machine)
     {
+        if (machine.VirtioIommu is { } viommu)
+        {
+            return ViommuReport.Text(machine, viommu);
+        }
+
         if (machine.Iommu is not { } unit)
         {
             return "";
@@ -54,8 +59,13 @@ internal static class IommuReport
         return text.ToString();
     }
 
-    /// <summary>One translation, level by level.</summary>
-    public static string Walk(VtdUnit unit, DmaRequest request)
+    /// <summary>One translation, step by step.</summary>
+    public static string Walk(VirtualMachine machine, DmaRequest request) =>
+        machine.VirtioIommu is { } device ? ViommuReport.Walk(device, request)
+        : machine.Iommu is { } unit ? Walk(unit, request)
+        : throw new UsageException("--iommu: the machine has none");
+
+    static string Walk(VtdUnit unit, DmaRequest request)
     {
         var report = unit.Explain(request);
         var text = new StringBuilder();

@@ -33,7 +33,7 @@ internal static class RunCommand
         var save = new Option<string?>("--save") { Description = "snapshot: path=FILE,at=VIRTUALTIME" };
         var restore = new Option<string?>("--restore") { Description = "start from a snapshot file" };
         var disk = new Option<string[]>("--disk") { Description = "NVMe disk: path=FILE,readonly=on,block-size=512,iommu=on, or size=64M in memory; may be given several times" };
-        var iommu = new Option<string?>("--iommu") { Description = "vtd,profile=legacy|scalable|strict,caching-mode=,intremap=,eim=,aw-bits=,pt=,device-iotlb=,..." };
+        var iommu = new Option<string?>("--iommu") { Description = "vtd,profile=legacy|scalable|strict,caching-mode=,intremap=,eim=,aw-bits=,pt=,device-iotlb=,...; or virtio,bypass=on|off,aw-bits=,page-size-mask=,backend=none|vfio,..." };
         var edu = new Option<string?>("--edu") { Description = "edu test device: edu,dma-mask=0xfffffff,rogue=on" };
         var mca = new Option<string?>("--mca") { Description = "machine-check architecture: banks=10,cmci=on,ser=on,lmce=on, or off" };
         var mce = new Option<string[]>("--mce") { Description = "machine check: corrected|ucna|srao|writeback|srar|fetch|fatal or status=,bank=; cpu=,addr=,misc=,mcgstatus=,signal=auto|broadcast|target|local|silent; when: instruction=|time=|page=|exit=; or file=PATH as mce-inject reads it; may be given several times" };
@@ -63,10 +63,9 @@ internal static class RunCommand
                         ? OptionText.Integer("--rtc", OptionText.Pairs("--rtc", b, "base")["base"], 0, 4_102_444_800)
                         : new MachineConfig().StartTime,
                     Disks = [.. Given(result.GetValue(disk), builtIn ? ["size=16M"] : []).Select(DeviceOptions.Disk)],
-                    Vtd = (result.GetValue(iommu) ?? (builtIn ? "vtd" : "none")) is var i and not "none" ? DeviceOptions.Iommu(i) : null,
                     Edu = (result.GetValue(edu) ?? (builtIn ? "edu" : null)) is { } e ? DeviceOptions.Edu(e) : null,
                     MachineCheck = MachineCheckOption.Architecture(result.GetValue(mca)),
-                },
+                }.WithIommu(result.GetValue(iommu) ?? (builtIn ? "vtd" : null)),
                 Kernel = result.GetValue(kernel),
                 Initrd = result.GetValue(initrd) ?? [],
                 Append = result.GetValue(append) ?? (result.GetValue(kernel) != null ? "console=ttyS0 cryptomgr.notests" : ""),

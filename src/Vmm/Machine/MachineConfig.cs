@@ -5,6 +5,7 @@ using Vmm.Platform.Block;
 using Vmm.Platform.Memory;
 using Vmm.Platform.Time;
 using Vmm.Virtio;
+using Vmm.VirtioIommu;
 
 namespace Vmm.Machine;
 
@@ -51,6 +52,9 @@ public sealed record MachineConfig
     /// <summary>The remapping unit that all DMA and interrupts pass, or null for none.</summary>
     public VtdOptions? Vtd { get; init; }
 
+    /// <summary>The virtio-iommu that DMA passes, or null for none; not together with <see cref="Vtd"/>.</summary>
+    public VirtioIommuOptions? VirtioIommu { get; init; }
+
     /// <summary>Disks, one device each.</summary>
     public IReadOnlyList<DiskConfig> Disks { get; init; } = [];
 
@@ -89,9 +93,15 @@ public sealed record MachineConfig
             throw new ConfigException("mca", problem);
         }
 
+        if (Vtd != null && VirtioIommu != null)
+        {
+            throw new ConfigException("iommu", "a machine has either VT-d or virtio-iommu");
+        }
+
         try
         {
             Vtd?.Validate();
+            VirtioIommu?.Validate();
         }
         catch (ArgumentException bad)
         {

@@ -20,6 +20,7 @@ public sealed partial class VirtualMachine
                 InterruptRemapping = Config.Vtd.InterruptRemapping != false,
                 Units = [new() { RegisterBase = VtdBase, Scopes = [DmarScope.IoApic(0, Config.Vtd.IoapicRequester)] }],
             },
+            Viot = BuildViot(),
             PciRoutes = [.. PciInterruptRouter.Routes.Select(r => new AcpiPciRoute(r.Device, r.Pin, r.Gsi))],
         },
         Config.MemoryBytes);

@@ -1,6 +1,5 @@
 using Vmm.Chipset;
 using Vmm.Cpu.Vcpus;
-using Vmm.Iommu;
 using Vmm.Machine.MachineChecks;
 using Vmm.Nvme;
 using Vmm.Platform.Block;
@@ -18,7 +17,7 @@ namespace Vmm.Machine;
 public sealed partial class VirtualMachine
 {
     const ulong IoApicBase = 0xFEC0_0000, VtdBase = 0xFED9_0000;
-    const int EduSlot = 2, FirstDiskSlot = 3;
+    const int EduSlot = 2, FirstDiskSlot = 3, PhysicalAddressBits = 40;
 
     readonly List<ISnapshotPart> parts = [];
     readonly List<Action> resets = [];
@@ -53,7 +52,7 @@ public sealed partial class VirtualMachine
         {
             var cpu = vcpus[i] = Add(new Vcpu(i, Model, Memory, Code, Clock), c => c.Reset());
             var apic = apics[i] = Add(
-                new LocalApic((uint)i, i == 0, Clock, apicBus, cpu, pic, new() { TimerHertz = Model.CrystalHertz, PhysicalAddressBits = 40, HasX2Apic = Model.X2Apic }),
+                new LocalApic((uint)i, i == 0, Clock, apicBus, cpu, pic, new() { TimerHertz = Model.CrystalHertz, PhysicalAddressBits = PhysicalAddressBits, HasX2Apic = Model.X2Apic }),
                 a => a.Reset());
             cpu.Apic = apic;
         }
@@ -97,9 +96,6 @@ public sealed partial class VirtualMachine
         return part;
     }
 
-    /// <summary>The remapping unit, or null.</summary>
-    public VtdUnit? Iommu { get; private set; }
-
     /// <summary>NVMe controllers in the order of the configuration.</summary>
     public IReadOnlyList<NvmeController> Nvme => nvme;
 
@@ -115,16 +111,19 @@ public sealed partial class VirtualMachine
 
     void AddPciDevices()
     {
-        if (Config.Vtd is { } options)
+        if (Config.Vtd is { } vtd)
         {
-            Iommu = Add(new VtdUnit(options, Memory, apicBus, Clock), v => v.Reset());
-            Bus.Mmio.Map(Iommu.Name, VtdBase, VtdUnit.WindowSize, Iommu);
-            ioApic.Output = new IoApicRemapping(Iommu, options.IoapicRequester, apicBus);
+            AddVtd(vtd);
         }
 
         foreach (var function in Pci.Pci.Functions)
         {
             Add(function, _ => { });
+        }
+
+        if (Config.VirtioIommu is { } viommu)
+        {
+            AddViommu(viommu);
         }
 
         if (Config.Edu is { } edu)
@@ -162,53 +161,6 @@ public sealed partial class VirtualMachine
             new() { Namespaces = [new(backend, disk.BlockSize)], IoQueues = Math.Min(Config.Vcpus, 8), Serial = disk.Serial });
         nvme.Add(Add(controller, _ => { }));
         Plug(controller.Function, disk.BehindIommu);
-    }
-
-    void Plug(PciFunction function, bool behindIommu)
-    {
-        Pci.Add(function);
-        if (behindIommu)
-        {
-            function.Dma.Translator = Iommu;
-        }
-    }
-
-    /// <summary>A virtio device without VIRTIO_F_ACCESS_PLATFORM bypasses the IOMMU with its DMA, but not with its interrupts.</summary>
-    void PlugVirtio(VirtioPci device)
-    {
-        Plug(device.Function, true);
-        if (device.BypassesIommu && device.Function.Dma.Translator is { } unit)
-        {
-            device.Function.Dma.Translator = new InterruptsOnly(unit);
-        }
-    }
-
-    /// <summary>The I/O APIC's messages pass the interrupt remapper under the I/O APIC's own requester id.</summary>
-    sealed class IoApicRemapping(VtdUnit unit, Bdf requester, ApicBus apics) : IInterruptSink
-    {
-        public void Deliver(MsiMessage message)
-        {
-            if (unit.TryRemap(requester, message, out var remapped))
-            {
-                apics.Deliver(remapped);
-            }
-        }
-    }
-
-    /// <summary>Leaves addresses as they are and interrupts to the unit.</summary>
-    sealed class InterruptsOnly(IDmaTranslator unit) : IDmaTranslator
-    {
-        public string Name => unit.Name;
-
-        public uint Generation => 0;
-
-        public bool TryTranslate(in DmaRequest request, out DmaWindow window)
-        {
-            window = new(new(request.Address.Value), 4096 - (ulong)request.Address.PageOffset, true, true);
-            return true;
-        }
-
-        public bool TryRemap(Bdf requester, MsiMessage message, out MsiMessage remapped) => unit.TryRemap(requester, message, out remapped);
     }
 
     void AddLegacyDevices(IConsoleOutput console)

@@ -18,6 +18,7 @@ public sealed class DependencyTests
         ["Vmm.Nvme"] = ["Vmm.Platform", "Vmm.Specs"],
         ["Vmm.Virtio"] = ["Vmm.Platform", "Vmm.Specs"],
         ["Vmm.VirtioBlk"] = ["Vmm.Virtio", "Vmm.Platform", "Vmm.Specs"],
+        ["Vmm.VirtioIommu"] = ["Vmm.Virtio", "Vmm.Platform", "Vmm.Specs"],
         ["Vmm.Firmware"] = ["Vmm.Platform", "Vmm.Specs", "Iced", "ICSharpCode.SharpZipLib"],
     };
 
