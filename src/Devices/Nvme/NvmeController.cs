@@ -20,6 +20,7 @@ public sealed partial class NvmeController : IPciDevice, ITimerTarget
     readonly NvmeOptions options;
     readonly VirtualClock clock;
     readonly ClockTimer timer;
+    readonly MediaSchedule media;
     readonly RegisterFile registers;
     NvmeCc controllerConfig;
     ulong pageSize = 4096;
@@ -44,6 +45,7 @@ public sealed partial class NvmeController : IPciDevice, ITimerTarget
         Function.AddExpress();
         Function.SetInterruptPin(1);
         registers = CreateRegisters(options);
+        media = new(clock, options.Parallelism, options.BytesPerSecond);
         transfer = new byte[4096 << options.MaxTransferPages];
         submissions = [.. Enumerable.Range(0, options.IoQueues + 1).Select(static id => new SubmissionQueue(id))];
         completions = [.. Enumerable.Range(0, options.IoQueues + 1).Select(static id => new CompletionQueue(id))];
@@ -241,6 +243,7 @@ public sealed partial class NvmeController : IPciDevice, ITimerTarget
     {
         timer.Disarm();
         inFlight.Clear();
+        media.Reset();
         foreach (var queue in submissions)
         {
             queue.Exists = false;

@@ -136,8 +136,14 @@ public sealed partial class NvmeController
     {
         queue.InFlight++;
         completions[queue.CompletionQueue].Reserved++;
-        inFlight.Add(command, queue.Id, clock.Now + Math.Max(1, clock.ToCycles(Latency(command, queue), 1_000_000_000)));
+        var latency = Math.Max(1, clock.ToCycles(Latency(command, queue), 1_000_000_000));
+        inFlight.Add(command, queue.Id, queue.Id == 0 ? clock.Now + latency : media.Admit(latency, DataBytes(command)));
     }
+
+    /// <summary>Bytes that a command moves, as far as it names blocks.</summary>
+    ulong DataBytes(in NvmeCommand command) =>
+        command.Opcode is NvmeIoOpcode.Read or NvmeIoOpcode.Write or NvmeIoOpcode.Compare or NvmeIoOpcode.Verify or NvmeIoOpcode.WriteZeroes
+            ? (ulong)command.NLB << (Find(command.NSID)?.BlockShift ?? 9) : 0;
 
     /// <summary>Virtual time of a command in nanoseconds. Never 0 cycles, so one event can not make another without end.</summary>
     ulong Latency(in NvmeCommand command, SubmissionQueue queue)
@@ -147,7 +153,7 @@ public sealed partial class NvmeController
             return options.AdminNanoseconds;
         }
 
-        var data = (((ulong)command.NLB << (Find(command.NSID)?.BlockShift ?? 9)) >> 10) * options.NanosecondsPerKibibyte;
+        var data = (DataBytes(command) >> 10) * options.NanosecondsPerKibibyte;
         return command.Opcode switch
         {
             NvmeIoOpcode.Read or NvmeIoOpcode.Compare or NvmeIoOpcode.Verify => options.ReadNanoseconds + data,

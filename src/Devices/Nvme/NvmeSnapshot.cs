@@ -9,7 +9,7 @@ public sealed partial class NvmeController : ISnapshotPart
     public string SectionName => Function.Name;
 
     /// <inheritdoc/>
-    public ushort SectionVersion => 1;
+    public ushort SectionVersion => 2;
 
     /// <inheritdoc/>
     public void Save(SnapshotWriter writer)
@@ -28,6 +28,7 @@ public sealed partial class NvmeController : ISnapshotPart
         }
 
         inFlight.Save(writer);
+        media.Save(writer);
         SaveInterrupts(writer);
         SaveFeatures(writer);
         SaveEvents(writer);
@@ -81,6 +82,7 @@ public sealed partial class NvmeController : ISnapshotPart
         }
 
         inFlight.Load(reader);
+        media.Load(reader);
         CountPromises(reader);
         LoadInterrupts(reader);
         LoadFeatures(reader);

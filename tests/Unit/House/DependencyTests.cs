@@ -16,6 +16,7 @@ public sealed class DependencyTests
         ["Vmm.Chipset"] = ["Vmm.Platform", "Vmm.Specs"],
         ["Vmm.Iommu"] = ["Vmm.Platform", "Vmm.Specs"],
         ["Vmm.Nvme"] = ["Vmm.Platform", "Vmm.Specs"],
+        ["Vmm.GuestDma"] = ["Vmm.Platform", "Vmm.Specs"],
         ["Vmm.Virtio"] = ["Vmm.Platform", "Vmm.Specs"],
         ["Vmm.VirtioBlk"] = ["Vmm.Virtio", "Vmm.Platform", "Vmm.Specs"],
         ["Vmm.VirtioIommu"] = ["Vmm.Virtio", "Vmm.Platform", "Vmm.Specs"],

@@ -1,0 +1,79 @@
+using Vmm.GuestDma.Guest;
+using Vmm.Platform.Memory;
+
+namespace Vmm.GuestDma.Domains;
+
+/// <summary>Addresses are guest-physical: no unit, a unit that lets the device pass, or an identity map.</summary>
+/// <param name="view">The machine.</param>
+/// <param name="pages">Memory.</param>
+/// <param name="mask">Highest address that the device can issue.</param>
+public sealed class DirectMapper(IGuestView view, GuestPages pages, ulong mask) : IDmaMapper
+{
+    /// <summary>Mappings that exist.</summary>
+    public int Live { get; private set; }
+
+    /// <inheritdoc/>
+    public Iova MapPage(Gpa address, int length, DmaDirection direction, DmaAttributes attributes = DmaAttributes.None)
+    {
+        if (length <= 0 || address.Value + (ulong)length - 1 > mask)
+        {
+            return IDmaMapper.MappingError;
+        }
+
+        Live++;
+        return new(address.Value);
+    }
+
+    /// <inheritdoc/>
+    public void UnmapPage(Iova address, int length, DmaDirection direction, DmaAttributes attributes = DmaAttributes.None) => Live--;
+
+    /// <inheritdoc/>
+    public int MapScatterList(Span<ScatterEntry> list, DmaDirection direction, DmaAttributes attributes = DmaAttributes.None)
+    {
+        foreach (ref var entry in list)
+        {
+            if (entry.Length <= 0 || entry.Address.Value + (ulong)entry.Length - 1 > mask)
+            {
+                return 0;
+            }
+
+            entry.DmaAddress = new(entry.Address.Value);
+            entry.DmaLength = entry.Length;
+        }
+
+        Live++;
+        return list.Length;
+    }
+
+    /// <inheritdoc/>
+    public void UnmapScatterList(Span<ScatterEntry> list, DmaDirection direction, DmaAttributes attributes = DmaAttributes.None) => Live--;
+
+    /// <inheritdoc/>
+    public void SyncForCpu(Iova address, int length, DmaDirection direction)
+    {
+    }
+
+    /// <inheritdoc/>
+    public void SyncForDevice(Iova address, int length, DmaDirection direction)
+    {
+    }
+
+    /// <inheritdoc/>
+    public bool TryAllocateCoherent(int bytes, out CoherentMemory memory)
+    {
+        memory = default;
+        var order = System.Numerics.BitOperations.Log2((uint)(bytes + 4095 >> 12) * 2 - 1);
+        if (order > GuestPages.MaxOrder || !pages.TryAllocate(order, AllocationSite.Coherent, out var block))
+        {
+            return false;
+        }
+
+        view.Memory(block, 4096 << order).Clear();
+        memory = new(block, new(block.Value), 4096 << order);
+        return true;
+    }
+
+    /// <inheritdoc/>
+    public void FreeCoherent(in CoherentMemory memory) =>
+        pages.Free(memory.Address, System.Numerics.BitOperations.Log2((uint)(memory.Bytes >> 12)));
+}

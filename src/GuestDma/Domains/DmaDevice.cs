@@ -1,0 +1,128 @@
+using Vmm.GuestDma.Addresses;
+using Vmm.GuestDma.Cost;
+using Vmm.GuestDma.Guest;
+using Vmm.Platform.Dma;
+
+namespace Vmm.GuestDma.Domains;
+
+/// <summary>
+/// One device and how its DMA is treated. Policies over the same translated address space follow each other while mappings
+/// exist; a change to or from guest-physical addresses needs a device without mappings.
+/// </summary>
+public sealed class DmaDevice
+{
+    const ulong InterruptPages = 0xFEE00;
+
+    readonly IIommuDriver? driver;
+    readonly Bdf device;
+    readonly DmaDeviceOptions options;
+    readonly DirectMapper direct;
+    readonly IommuMapper? translated;
+    readonly IIommuDomain? identity;
+    bool identityIsMapped;
+
+    /// <param name="view">The machine.</param>
+    /// <param name="meter">Prices.</param>
+    /// <param name="pages">Memory.</param>
+    /// <param name="faults">Which allocations fail on purpose.</param>
+    /// <param name="driver">The unit's driver; null when there is no unit.</param>
+    /// <param name="device">Requester id.</param>
+    /// <param name="options">What is known of the device.</param>
+    /// <param name="cpus">Processors.</param>
+    /// <exception cref="InvalidOperationException">No memory for a domain.</exception>
+    public DmaDevice(
+        IGuestView view, CostMeter meter, GuestPages pages, AllocationFaults faults, IIommuDriver? driver, Bdf device, DmaDeviceOptions options, int cpus = 1)
+    {
+        this.driver = driver;
+        this.device = device;
+        this.options = options;
+        direct = new(view, pages, options.Mask);
+        Mapper = direct;
+        if (driver == null)
+        {
+            return;
+        }
+
+        if (!driver.TryCreateDomain(out var domain) || !driver.TryCreateDomain(out identity!) || !driver.TryAttach(device, domain))
+        {
+            throw new InvalidOperationException("dma: no memory for a domain");
+        }
+
+        Tree = new IovaTree(1, meter, faults);
+        Tree.Reserve(InterruptPages, InterruptPages + 0xFF);
+        Iovas = new(Tree, cpus, () => view.Cpu, meter);
+        translated = new(view, meter, pages, new(view, meter, pages, domain, Iovas, options.Mask), options, faults);
+        Mapper = translated;
+        Policy = DmaPolicy.Strict;
+    }
+
+    /// <summary>The DMA API.</summary>
+    public IDmaMapper Mapper { get; private set; }
+
+    /// <summary>The present policy.</summary>
+    public DmaPolicy Policy { get; private set; }
+
+    /// <summary>The mapper of translating policies, or null without a unit.</summary>
+    public IommuMapper? Translated => translated;
+
+    /// <summary>Addresses that are handed out, or null without a unit.</summary>
+    public IovaMagazines? Iovas { get; }
+
+    /// <summary>The tree below them.</summary>
+    public IovaTree? Tree { get; }
+
+    /// <summary>
+    /// Changes the policy. False, and nothing changed: it needs a unit that is not there, the unit lacks the feature, memory is
+    /// missing, or mappings exist that the new policy could not end.
+    /// </summary>
+    public bool TrySwitch(DmaPolicy policy)
+    {
+        var translates = policy >= DmaPolicy.Strict;
+        if (translated == null)
+        {
+            return policy == DmaPolicy.Off;
+        }
+
+        if (policy == DmaPolicy.Off)
+        {
+            return false;
+        }
+
+        if (translates == Policy >= DmaPolicy.Strict ? !translates && policy != Policy && direct.Live > 0 : translated.Live + direct.Live > 0)
+        {
+            return false;
+        }
+
+        if (translates)
+        {
+            if (Policy < DmaPolicy.Strict && !driver!.TryAttach(device, translated.Translations.Domain))
+            {
+                return false;
+            }
+
+            translated.SwitchTo(policy);
+            Mapper = translated;
+        }
+        else if (policy == DmaPolicy.Bypass ? !driver!.TryBypass(device) : !TryIdentity())
+        {
+            return false;
+        }
+        else
+        {
+            Mapper = direct;
+        }
+
+        Policy = policy;
+        return true;
+    }
+
+    bool TryIdentity()
+    {
+        if (!identityIsMapped)
+        {
+            identityIsMapped = options.RamEnd != 0 && identity!.TryMap(0, new(0), options.RamEnd, DmaProtection.ReadWrite) && identity.TrySyncMap(0, options.RamEnd);
+        }
+
+        return identityIsMapped && driver!.TryAttach(device, identity!);
+    }
+}

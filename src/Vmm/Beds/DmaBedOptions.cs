@@ -1,0 +1,42 @@
+using Vmm.GuestDma;
+using Vmm.GuestDma.Cost;
+using Vmm.Iommu;
+
+namespace Vmm.Beds;
+
+/// <summary>What a bed is made of.</summary>
+internal sealed record DmaBedOptions
+{
+    /// <summary>RAM in bytes.</summary>
+    public ulong MemoryBytes { get; init; } = 512ul << 20;
+
+    /// <summary>The remapping unit, or null for none.</summary>
+    public VtdOptions? Vtd { get; init; } = new() { AddressWidth = 48 };
+
+    /// <summary>Prices.</summary>
+    public DmaCost Cost { get; init; } = new();
+
+    /// <summary>What is known of the device.</summary>
+    public DmaDeviceOptions Device { get; init; } = new();
+
+    /// <summary>Policy at the start.</summary>
+    public DmaPolicy Policy { get; init; } = DmaPolicy.Strict;
+
+    /// <summary>True for an NVMe disk; false for a plain device.</summary>
+    public bool HasDisk { get; init; } = true;
+
+    /// <summary>Time of a read or write of the disk, in nanoseconds.</summary>
+    public ulong DiskNanoseconds { get; init; } = 80_000;
+
+    /// <summary>Bytes in a second that the disk can move; 0 for no limit.</summary>
+    public ulong DiskBandwidth { get; init; } = 2_650_000_000;
+
+    /// <summary>Commands that the disk works on at once.</summary>
+    public int DiskParallelism { get; init; } = 64;
+
+    /// <summary>I/O queues of the disk and entries of each.</summary>
+    public (int Count, int Entries) DiskQueues { get; init; } = (1, 256);
+
+    /// <summary>Processors of the guest.</summary>
+    public int Cpus { get; init; } = 1;
+}
