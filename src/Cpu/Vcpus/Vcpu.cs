@@ -100,6 +100,9 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
     /// <summary>Instructions retired since the machine was built.</summary>
     public ulong Instructions { get; private set; }
 
+    /// <summary>The same in the middle of a turn, up to the instruction that made the latest exit.</summary>
+    public ulong InstructionsNow => Instructions + (running ? (ulong)(syncedAt - s->Extra) : 0);
+
     /// <summary>What the last run used beyond its instructions (REP), in units of an instruction's cost.</summary>
     public ulong StallUnits => (ulong)s->Stalled;
 

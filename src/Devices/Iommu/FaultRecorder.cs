@@ -3,6 +3,22 @@ using Vmm.Specs.VtD;
 
 namespace Vmm.Iommu;
 
+/// <summary>What became of a fault.</summary>
+enum FaultOutcome
+{
+    /// <summary>A record holds it.</summary>
+    Recorded,
+
+    /// <summary>Fault processing is disabled for its source (FPD).</summary>
+    Suppressed,
+
+    /// <summary>A record of the same source pends.</summary>
+    Compressed,
+
+    /// <summary>There was no free record (PFO).</summary>
+    Overflowed,
+}
+
 /// <summary>Primary fault logging, fault status and the fault event (VT-d §7.2, §7.3).</summary>
 sealed class FaultRecorder(VtdCore core)
 {
@@ -22,13 +38,13 @@ sealed class FaultRecorder(VtdCore core)
     }
 
     /// <summary>Counts and records a blocked DMA or page request.</summary>
-    public void Record(FaultReason reason, in DmaRequest request, bool suppressed, bool isPageRequest = false)
+    public FaultOutcome Record(FaultReason reason, in DmaRequest request, bool suppressed, bool isPageRequest = false)
     {
         core.Counters.CountFault(request.Requester, reason);
         if (suppressed && FaultReasons.IsQualified(reason))
         {
             core.Counters.SuppressedFaults++;
-            return;
+            return FaultOutcome.Suppressed;
         }
 
         var record = new FaultRecord
@@ -44,38 +60,38 @@ sealed class FaultRecorder(VtdCore core)
             record = record with { PP = true, PV = request.Pasid, PRIV = request.Privileged, EXE = request.Execute };
         }
 
-        Log(record with { F = true });
+        return Log(record with { F = true });
     }
 
     /// <summary>Counts and records a blocked interrupt request.</summary>
-    public void Record(FaultReason reason, Bdf requester, int index, bool suppressed)
+    public FaultOutcome Record(FaultReason reason, Bdf requester, int index, bool suppressed)
     {
         core.Counters.CountFault(requester, reason);
         if (suppressed && FaultReasons.IsQualified(reason))
         {
             core.Counters.SuppressedFaults++;
-            return;
+            return FaultOutcome.Suppressed;
         }
 
-        Log(new FaultRecord { SID = requester.Value, FR = reason, InterruptIndex = (ushort)index, F = true });
+        return Log(new FaultRecord { SID = requester.Value, FR = reason, InterruptIndex = (ushort)index, F = true });
     }
 
     static FaultedRequest TypeOf(DmaAccess access) =>
         (access & DmaAccess.Atomic) != 0 ? FaultedRequest.Atomic :
         (access & DmaAccess.Write) != 0 ? FaultedRequest.Write : FaultedRequest.Read;
 
-    void Log(FaultRecord record)
+    FaultOutcome Log(FaultRecord record)
     {
         if ((Status & Fsts.PFO) != 0)
         {
             core.Counters.OverflowedFaults++;
-            return;
+            return FaultOutcome.Overflowed;
         }
 
         if (core.Capabilities.CompressesFaults && IsPending(record.SID))
         {
             core.Counters.CompressedFaults++;
-            return;
+            return FaultOutcome.Compressed;
         }
 
         var offset = VtdRegister.FRCD + 16 * Next;
@@ -83,7 +99,7 @@ sealed class FaultRecorder(VtdCore core)
         {
             core.Counters.OverflowedFaults++;
             Raise(Fsts.PFO);
-            return;
+            return FaultOutcome.Overflowed;
         }
 
         core.Registers.Set64(offset, record.Low);
@@ -96,6 +112,7 @@ sealed class FaultRecorder(VtdCore core)
 
         Next = (Next + 1) % Count;
         Raise(Fsts.PPF);
+        return FaultOutcome.Recorded;
     }
 
     bool IsSet(int index) => core.Registers.Get8(VtdRegister.FRCD + 16 * index + 15) >> 7 != 0;

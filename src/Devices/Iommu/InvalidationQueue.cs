@@ -1,5 +1,8 @@
 using Vmm.Platform.Dma;
+using Vmm.Platform.Faults;
 using Vmm.Platform.Memory;
+using Vmm.Platform.Snapshots;
+using Vmm.Platform.Time;
 using Vmm.Specs.VtD;
 
 namespace Vmm.Iommu;
@@ -9,7 +12,7 @@ namespace Vmm.Iommu;
 /// the head only advances and ends at the tail, so at most one queue length, 2^15 descriptors (128 pages of 16-byte
 /// descriptors), runs for each write. Each descriptor costs no more than one pass over the fixed caches.
 /// </summary>
-sealed class InvalidationQueue(VtdCore core, Invalidator caches, FaultRecorder faults, DeviceTlbs devices)
+sealed class InvalidationQueue(VtdCore core, Invalidator caches, FaultRecorder faults, DeviceTlbs devices, BrokenInvalidations rules) : ITimerTarget
 {
     readonly EventChannel completion = new(core, VtdRegister.IECTL);
 
@@ -17,6 +20,72 @@ sealed class InvalidationQueue(VtdCore core, Invalidator caches, FaultRecorder f
     public ushort? TimedOutSource { get; set; }
 
     public EventChannel Event => completion;
+
+    /// <summary>A fault rule holds the queue.</summary>
+    enum Stall : byte
+    {
+        None,
+        UntilTimer,
+        ForEver,
+    }
+
+    ClockTimer? timer;
+    Stall stall;
+
+    // The rules have been asked about the descriptor at the head, and let it pass after a delay.
+    bool asked;
+
+    /// <summary>Takes the machine's fault rules and clock.</summary>
+    public void Attach(FaultPlan? plan) => timer = plan?.Clock.CreateTimer(core.Options.Name + ".queue", this);
+
+    /// <inheritdoc/>
+    public void Expired(ClockTimer timer, ulong due)
+    {
+        stall = Stall.None;
+        Process();
+    }
+
+    /// <summary>Nothing is queued, held or timed out.</summary>
+    public void Reset()
+    {
+        TimedOutSource = null;
+        stall = Stall.None;
+        asked = false;
+        timer?.Disarm();
+    }
+
+    /// <summary>Saves what the registers do not hold.</summary>
+    public void Save(SnapshotWriter writer)
+    {
+        writer.Flag(TimedOutSource.HasValue);
+        writer.U16(TimedOutSource ?? 0);
+        writer.U8((byte)stall);
+        writer.Flag(asked);
+        writer.Flag(timer?.IsArmed == true);
+        writer.U64(timer?.IsArmed == true ? timer.Due : 0);
+    }
+
+    /// <summary>Reads back what <see cref="Save"/> wrote.</summary>
+    public void Load(SnapshotReader reader)
+    {
+        Reset();
+        var timedOut = reader.Flag();
+        var source = reader.U16();
+        TimedOutSource = timedOut ? source : null;
+        stall = (Stall)reader.U8();
+        asked = reader.Flag();
+        var armed = reader.Flag();
+        var due = reader.U64();
+        if (stall > Stall.ForEver || armed != (stall == Stall.UntilTimer) || armed && timer == null)
+        {
+            throw reader.Bad($"invalidation queue held in state {(byte)stall}");
+        }
+
+        if (armed)
+        {
+            timer!.Arm(due);
+        }
+    }
 
     Iqa Queue => new(core.Registers.Get64(VtdRegister.IQA));
 
@@ -28,7 +97,7 @@ sealed class InvalidationQueue(VtdCore core, Invalidator caches, FaultRecorder f
 
     uint Tail => core.Registers.Get32(VtdRegister.IQT);
 
-    bool IsStopped => !core.Gsts.QIES || (core.Registers.Get32(VtdRegister.FSTS) & (Fsts.IQE | Fsts.ITE)) != 0;
+    bool IsStopped => !core.Gsts.QIES || stall != Stall.None || (core.Registers.Get32(VtdRegister.FSTS) & (Fsts.IQE | Fsts.ITE)) != 0;
 
     /// <summary>Carries out what is queued, until the tail or an error.</summary>
     public void Process()
@@ -100,13 +169,66 @@ sealed class InvalidationQueue(VtdCore core, Invalidator caches, FaultRecorder f
             return QueueErrorInfo.InvalidType;
         }
 
-        if (upper != 0 || descriptor.HasReserved(core.Capabilities.Ecap) || !Execute(descriptor))
+        if (upper != 0 || descriptor.HasReserved(core.Capabilities.Ecap))
         {
             return QueueErrorInfo.ReservedField;
         }
 
+        var error = core.Faults is { } plan ? ExecuteByRules(plan, descriptor) : Execute(descriptor) ? QueueErrorInfo.None : QueueErrorInfo.ReservedField;
+        if (error != QueueErrorInfo.None || stall != Stall.None)
+        {
+            return error;
+        }
+
         var next = Head + queue.DescriptorBytes;
         Head = next == queue.Bytes ? 0 : next;
+        return QueueErrorInfo.None;
+    }
+
+    /// <summary>Carries a descriptor out as far as the fault rules let it.</summary>
+    QueueErrorInfo ExecuteByRules(FaultPlan plan, InvalidationDescriptor descriptor)
+    {
+        var fault = !asked && plan.IsArmed(FaultPoint.Invalidation) ? rules.Ask(plan, descriptor) : null;
+        asked = false;
+        switch (fault?.Kind)
+        {
+            case InvalidationFaultKind.Skip:
+                core.Counters.CountInvalidation(descriptor.Type);
+                return QueueErrorInfo.None;
+            case InvalidationFaultKind.Delay:
+                asked = true;
+                stall = Stall.UntilTimer;
+                timer!.Arm(plan.Clock.Now + Math.Max(1, plan.Clock.ToCycles(fault.DelayNanoseconds, 1_000_000_000)));
+                return QueueErrorInfo.None;
+            case InvalidationFaultKind.NeverComplete:
+                stall = Stall.ForEver;
+                return QueueErrorInfo.None;
+            case InvalidationFaultKind.QueueError:
+                return QueueErrorInfo.InvalidType;
+            case InvalidationFaultKind.TimeoutError:
+                TimedOutSource ??= descriptor.Type == InvalidationType.DeviceTlb ? descriptor.SID : (ushort)0;
+                break;
+            case InvalidationFaultKind.CompletionError:
+                faults.Raise(Fsts.ICE);
+                break;
+        }
+
+        if (plan.IsArmed(FaultPoint.Cache) && descriptor.Type is InvalidationType.Iotlb or InvalidationType.PasidIotlb)
+        {
+            rules.Keep(plan, descriptor);
+        }
+
+        if (!Execute(descriptor))
+        {
+            return QueueErrorInfo.ReservedField;
+        }
+
+        rules.Restore();
+        if (descriptor.Type is InvalidationType.Iotlb or InvalidationType.PasidIotlb)
+        {
+            plan.InvalidationDone();
+        }
+
         return QueueErrorInfo.None;
     }
 
@@ -240,7 +362,7 @@ sealed class InvalidationQueue(VtdCore core, Invalidator caches, FaultRecorder f
     public void SetEnabled(bool enabled)
     {
         core.Gsts = core.Gsts with { QIES = enabled };
-        TimedOutSource = null;
+        Reset();
         if (enabled)
         {
             Process();

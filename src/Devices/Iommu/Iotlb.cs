@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Vmm.Platform.Dma;
+using Vmm.Platform.Faults;
 using Vmm.Platform.Snapshots;
 using Vmm.Specs;
 using Vmm.Specs.VtD;
@@ -79,6 +80,22 @@ sealed class Iotlb
     /// <summary>Keeps the absence of a translation (caching mode).</summary>
     public void InsertAbsent(ulong input, ulong tag, FaultReason reason) =>
         pages[0].Insert(input >> 12, tag, 0, PageRights.Absent, reason);
+
+    /// <summary>Lists the valid entries of a tag that touch both ranges.</summary>
+    public void Collect(ulong tag, AddressRange range, AddressRange? other, List<(int Shift, StampedEntry Entry)> found)
+    {
+        for (var i = 0; i < pages.Length; i++)
+        {
+            pages[i].Collect(tag, Shifts[i], range, other, found);
+        }
+    }
+
+    /// <summary>Puts an entry back that <see cref="Collect"/> listed.</summary>
+    public void Insert(int shift, in StampedEntry entry)
+    {
+        pages[(shift - 12) / 9].Insert(entry.Page, entry.Tag, entry.Target, entry.Rights, entry.Reason);
+        clock.Changes++;
+    }
 
     /// <summary>Page-selective within a domain: second-stage pages in the range, and every nested page of the domain.</summary>
     public void InvalidatePages(ushort domain, Iva target)

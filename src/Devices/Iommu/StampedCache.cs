@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Vmm.Platform.Faults;
 using Vmm.Platform.Snapshots;
 using Vmm.Specs.VtD;
 
@@ -152,6 +153,19 @@ sealed class StampedCache(int size, CacheClock clock)
             if (index >= 0)
             {
                 entries[index].Stamp = 0;
+            }
+        }
+    }
+
+    /// <summary>Lists the valid entries of a tag that touch both ranges.</summary>
+    public void Collect(ulong tag, int shift, AddressRange range, AddressRange? other, List<(int Shift, StampedEntry Entry)> found)
+    {
+        foreach (ref readonly var entry in entries.AsSpan())
+        {
+            if (entry.Tag == tag && clock.Holds(entry.Stamp, tag) &&
+                range.Touches(entry.Page << shift, 1ul << shift) && other?.Touches(entry.Page << shift, 1ul << shift) != false)
+            {
+                found.Add((shift, entry));
             }
         }
     }

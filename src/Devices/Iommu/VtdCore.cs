@@ -1,3 +1,4 @@
+using Vmm.Platform.Faults;
 using Vmm.Platform.Interrupts;
 using Vmm.Platform.Memory;
 using Vmm.Platform.Registers;
@@ -35,6 +36,9 @@ sealed class VtdCore
     public RegisterFile Registers { get; }
 
     public VtdCounters Counters { get; }
+
+    /// <summary>Fault rules, or null.</summary>
+    public FaultPlan? Faults { get; set; }
 
     public CacheClock Clock { get; } = new();
 

@@ -13,7 +13,7 @@ public sealed partial class VtdUnit
     public string SectionName => core.Options.Name;
 
     /// <inheritdoc/>
-    public ushort SectionVersion => 1;
+    public ushort SectionVersion => 2;
 
     /// <inheritdoc/>
     public void Save(SnapshotWriter writer)
@@ -22,8 +22,7 @@ public sealed partial class VtdUnit
         writer.U64(core.RootTable.Raw);
         writer.U64(core.InterruptTable.Raw);
         writer.U8((byte)faults.Next);
-        writer.Flag(queue.TimedOutSource.HasValue);
-        writer.U16(queue.TimedOutSource ?? 0);
+        queue.Save(writer);
         core.Iotlb.Save(writer);
         SaveContexts(writer);
         SavePasids(writer);
@@ -40,9 +39,7 @@ public sealed partial class VtdUnit
         core.InterruptTable = new(reader.U64());
         var next = reader.U8();
         faults.Next = next <= core.Capabilities.Cap.NFR ? next : throw reader.Bad($"fault record {next}");
-        var timedOut = reader.Flag();
-        var source = reader.U16();
-        queue.TimedOutSource = timedOut ? source : null;
+        queue.Load(reader);
         core.ClearCaches();
         core.Iotlb.Load(reader);
         LoadContexts(reader);

@@ -47,10 +47,10 @@ public sealed partial class VtdUnit : IBusTarget, IDmaTranslator, IAddressTransl
         detects = detector == null ? 0u : 1u;
         faults = new(core);
         caches = new(core);
-        queue = new(core, caches, faults, devices);
         pageRequests = new(core);
         walker = new(memory, core.Capabilities, core.Counters, core.Iotlb.Structures);
         contexts = new(core, new(memory, core.Capabilities, core.Counters), detector);
+        queue = new(core, caches, faults, devices, new(core, contexts));
         remapper = new(core, contexts, walker, faults, detector);
         interrupts = new(core, faults, detector);
     }
@@ -294,6 +294,6 @@ public sealed partial class VtdUnit : IBusTarget, IDmaTranslator, IAddressTransl
         core.InterruptTable = default;
         core.ClearCaches();
         faults.Reset();
-        queue.TimedOutSource = null;
+        queue.Reset();
     }
 }

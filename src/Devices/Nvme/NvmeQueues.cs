@@ -178,6 +178,11 @@ public sealed partial class NvmeController
     {
         var slot = inFlight.Take();
         var queue = submissions[slot.Queue];
+        if (IsBrokenByRule(slot.Command, queue))
+        {
+            return;
+        }
+
         uint result = 0;
         NvmeStatus status;
         if (queue.Id == 0)

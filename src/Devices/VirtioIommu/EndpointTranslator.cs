@@ -142,7 +142,8 @@ sealed class EndpointTranslator(DomainTable domains, IFaultSink sink)
         return (flags & need) == need;
     }
 
-    static VirtioIommuFaultFlags FlagsOf(DmaAccess access) =>
+    /// <summary>The access, as reports show it.</summary>
+    public static VirtioIommuFaultFlags FlagsOf(DmaAccess access) =>
         VirtioIommuFaultFlags.Address |
         ((access & (DmaAccess.Read | DmaAccess.Atomic)) != 0 ? VirtioIommuFaultFlags.Read : 0) |
         ((access & (DmaAccess.Write | DmaAccess.Atomic)) != 0 ? VirtioIommuFaultFlags.Write : 0);

@@ -140,14 +140,31 @@ public sealed partial class ViommuDevice : IVirtioDevice, IDmaTranslator, IFault
         }
 
         costs.ChargeRequest();
+        if (IsBrokenByRule(asked, out var status) && room.Length >= L.TailSize)
+        {
+            room.Clear();
+            room[0] = (byte)(status ?? 0);
+            return status == null || chain.TryWrite(room[..L.TailSize]) && Answered(queue, L.TailSize);
+        }
+
         var before = domains.Work;
         var used = requests.Process(asked, room);
         costs.ChargeBackend(domains.Work.Since(before));
+        if (RequestOf(asked) != null)
+        {
+            Rules?.InvalidationDone();
+        }
+
         if (!chain.TryWrite(room[..used]))
         {
             return false;
         }
 
+        return Answered(queue, used);
+    }
+
+    bool Answered(Virtqueue queue, int used)
+    {
         queue.Push(chain, (uint)used);
         return true;
     }

@@ -1,3 +1,4 @@
+using Vmm.Platform.Faults;
 using Vmm.Platform.Interrupts;
 using Vmm.Platform.Memory;
 
@@ -91,6 +92,15 @@ public interface IDmaTranslator
     /// <see cref="MsiMessage.IsAbsorbed"/>: taken, and nothing is to be delivered.
     /// </summary>
     bool TryRemap(Bdf requester, MsiMessage message, out MsiMessage remapped);
+
+    /// <summary>
+    /// Blocks a request as if translating it had failed, and reports it as the specification says for that fault. Level 1 to 5:
+    /// the tables are walked first, past the caches; 0: nothing is looked at but what decides whether software is told.
+    /// </summary>
+    InjectedFault InjectFault(in DmaRequest request, uint reason, uint level);
+
+    /// <summary>Blocks an interrupt message as if remapping it had failed.</summary>
+    InjectedFault InjectRemapFault(Bdf requester, MsiMessage message, uint reason);
 
     /// <summary>
     /// Raised by one whenever a cached result may have become wrong (invalidation, enable, disable).

@@ -1,4 +1,5 @@
 using Vmm.Platform.Bus;
+using Vmm.Platform.Faults;
 using Vmm.Platform.Interrupts;
 using Vmm.Platform.Memory;
 using Vmm.Platform.Snapshots;
@@ -22,6 +23,7 @@ public sealed class DmaFabric(GuestMemory memory, AddressSpace mmio, IInterruptS
 
     readonly DelayedMessages? delayed = clock == null ? null : new(clock, interrupts);
     readonly PeerWrite[] ring = new PeerWrite[PeerWriteLimit];
+    readonly List<DmaPort> ports = [];
     int head;
 
     readonly record struct PeerWrite(ulong Address, ulong Data, byte Length);
@@ -34,6 +36,9 @@ public sealed class DmaFabric(GuestMemory memory, AddressSpace mmio, IInterruptS
 
     /// <summary>Is charged for what moves, or null.</summary>
     public ExitLedger? Ledger { get; } = clock?.Ledger;
+
+    /// <summary>Fault rules, which every port asks; null in a machine without any.</summary>
+    public FaultPlan? Faults { get; internal set; }
 
     /// <summary>Writes to peers that wait.</summary>
     public int PendingPeerWrites { get; private set; }
@@ -83,6 +88,20 @@ public sealed class DmaFabric(GuestMemory memory, AddressSpace mmio, IInterruptS
         head = 0;
         PendingPeerWrites = 0;
         delayed?.Reset();
+    }
+
+    internal void Attach(DmaPort port) => ports.Add(port);
+
+    /// <summary>The port of a requester, or null.</summary>
+    internal DmaPort? FindPort(Bdf requester) => ports.Find(p => p.Requester == requester);
+
+    /// <summary>Rules were armed or disarmed: ports choose between the short way and the one that asks.</summary>
+    internal void FaultsChanged()
+    {
+        foreach (var port in ports)
+        {
+            port.FaultsChanged();
+        }
     }
 
     /// <summary>Queues a write as naturally aligned pieces of at most 8 bytes. False, and nothing queued, when they do not all fit.</summary>

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Vmm.Platform.Bus;
+using Vmm.Platform.Faults;
 using Vmm.Platform.Interrupts;
 using Vmm.Platform.Memory;
 using Vmm.Platform.Time;
@@ -12,7 +13,7 @@ namespace Vmm.Platform.Dma;
 /// each piece goes through the IOMMU, if there is one; a failing transfer leaves the pieces before the failure done, as on
 /// the wire. Nothing here allocates or throws.
 /// </summary>
-public sealed class DmaPort
+public sealed partial class DmaPort
 {
     const int LineBytes = 64;
 
@@ -23,6 +24,13 @@ public sealed class DmaPort
     uint epoch = 1;
     DmaCursor common;
     DmaCounters counters;
+    bool busMaster = true;
+
+    // Bus master, and no rule asks about this device's translations.
+    bool open;
+
+    // Rules ask about what this device moves.
+    bool watched;
 
     /// <param name="fabric">The machine's fabric.</param>
     /// <param name="requester">The device's requester id.</param>
@@ -30,6 +38,8 @@ public sealed class DmaPort
     {
         this.fabric = fabric;
         Requester = requester;
+        fabric.Attach(this);
+        FaultsChanged();
     }
 
     /// <summary>Source id of every transaction.</summary>
@@ -51,7 +61,15 @@ public sealed class DmaPort
     }
 
     /// <summary>Bus Master Enable (PCI §6.2.2): while false, everything is refused. Devices that are not PCI leave it true.</summary>
-    public bool BusMaster { get; set; } = true;
+    public bool BusMaster
+    {
+        get => busMaster;
+        set
+        {
+            busMaster = value;
+            FaultsChanged();
+        }
+    }
 
     /// <summary>The account that transfers are charged to, or null.</summary>
     public LedgerAccount? Account { get; init; }
@@ -100,18 +118,12 @@ public sealed class DmaPort
         while (destination.Length > 0)
         {
             var length = PieceLength(address, destination.Length);
-            if (IsInterrupt(cursor, address))
-            {
-                return Refuse();
-            }
-
-            if (!TryResolve(ref cursor, address, DmaAccess.Read, out var target) || IsPoisoned(target, PoisonAccess.DmaRead) ||
-                !fabric.Memory.TryRead(target, destination[..length]) && !RefusePeerRead(target, length))
+            var piece = destination[..length];
+            if (!(watched ? fabric.Faults!.Read(this, ref cursor, address, piece) : ReadPiece(ref cursor, address, piece)))
             {
                 return false;
             }
 
-            CountRead(length);
             address += (ulong)length;
             destination = destination[length..];
         }
@@ -125,7 +137,8 @@ public sealed class DmaPort
         while (source.Length > 0)
         {
             var length = PieceLength(address, source.Length);
-            if (!TryWritePiece(ref cursor, address, source[..length]))
+            var piece = source[..length];
+            if (!(watched && !IsInterrupt(cursor, address) ? fabric.Faults!.Write(this, ref cursor, address, piece) : WritePiece(ref cursor, address, piece)))
             {
                 return false;
             }
@@ -153,7 +166,7 @@ public sealed class DmaPort
         blocked = false;
         length = PieceLength(address, length);
         var forWrite = access == DmaAccess.Write;
-        if (length <= 0 || IsInterrupt(cursor, address))
+        if (length <= 0 || watched || IsInterrupt(cursor, address))
         {
             return false;
         }
@@ -193,10 +206,19 @@ public sealed class DmaPort
             return RefuseBusMaster();
         }
 
+        if (fabric.Faults?.IsArmed(FaultPoint.Interrupt) == true && !fabric.Faults.TryPass(this, ref message, out var blocked))
+        {
+            return !blocked || RefuseTranslation();
+        }
+
+        return Send(message);
+    }
+
+    bool Send(MsiMessage message)
+    {
         if (translator != null && !translator.TryRemap(Requester, message, out message))
         {
-            counters.BlockedByTranslator++;
-            return Refuse();
+            return RefuseTranslation();
         }
 
         counters.Interrupts++;
@@ -218,7 +240,26 @@ public sealed class DmaPort
 
     static int PieceLength(Iova address, int length) => Math.Min(length, 4096 - address.PageOffset);
 
-    bool TryWritePiece(ref DmaCursor cursor, Iova address, ReadOnlySpan<byte> source)
+    /// <summary>Reads within one page, asking no rule about the transfer.</summary>
+    internal bool ReadPiece(ref DmaCursor cursor, Iova address, Span<byte> destination)
+    {
+        if (IsInterrupt(cursor, address))
+        {
+            return Refuse();
+        }
+
+        if (!TryResolve(ref cursor, address, DmaAccess.Read, out var target) || IsPoisoned(target, PoisonAccess.DmaRead) ||
+            !fabric.Memory.TryRead(target, destination) && !RefusePeerRead(target, destination.Length))
+        {
+            return false;
+        }
+
+        CountRead(destination.Length);
+        return true;
+    }
+
+    /// <summary>Writes within one page, asking no rule about the transfer.</summary>
+    internal bool WritePiece(ref DmaCursor cursor, Iova address, ReadOnlySpan<byte> source)
     {
         if (IsInterrupt(cursor, address))
         {
@@ -262,9 +303,15 @@ public sealed class DmaPort
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     bool TryResolve(ref DmaCursor cursor, Iova address, DmaAccess access, out Gpa target)
     {
+        if (!open && IsStopped(cursor, address, access))
+        {
+            target = default;
+            return false;
+        }
+
         // The stamp is taken first: what invalidates during a walk also invalidates its result.
         var stamp = Stamp;
-        if (BusMaster && cursor.Holds(address.Value, stamp, access))
+        if (cursor.Holds(address.Value, stamp, access))
         {
             target = new(cursor.Target + (address.Value - cursor.Start));
             return true;
@@ -276,11 +323,6 @@ public sealed class DmaPort
     bool TryTranslate(ref DmaCursor cursor, Iova address, DmaAccess access, ulong stamp, out Gpa target)
     {
         target = new(address.Value);
-        if (!BusMaster)
-        {
-            return RefuseBusMaster();
-        }
-
         if (translator == null)
         {
             return !IsInterruptAddress(address.Value) || Refuse();
@@ -295,8 +337,7 @@ public sealed class DmaPort
         counters.Translations++;
         if (!translator.TryTranslate(new(Requester, address, access, cursor.Pasid, cursor.HasPasid), out var window))
         {
-            counters.BlockedByTranslator++;
-            return Refuse();
+            return RefuseTranslation();
         }
 
         target = window.Address;
@@ -386,6 +427,12 @@ public sealed class DmaPort
     bool RefuseBusMaster()
     {
         counters.BlockedByBusMaster++;
+        return Refuse();
+    }
+
+    bool RefuseTranslation()
+    {
+        counters.BlockedByTranslator++;
         return Refuse();
     }
 

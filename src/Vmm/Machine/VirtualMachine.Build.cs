@@ -5,6 +5,7 @@ using Vmm.Nvme;
 using Vmm.Platform.Block;
 using Vmm.Platform.Bus;
 using Vmm.Platform.Dma;
+using Vmm.Platform.Faults;
 using Vmm.Platform.Interrupts;
 using Vmm.Platform.Pci;
 using Vmm.Platform.Snapshots;
@@ -61,6 +62,7 @@ public sealed partial class VirtualMachine
         apicBus.Attach(ioApic);
         Irq = Add(new IrqRouter(pic, ioApic), _ => { });
         dma = Add(new DmaFabric(Memory, Bus.Mmio, apicBus, Clock), d => d.Reset());
+        Faults = new(Clock, dma) { Instructions = InstructionsNow, Removal = PullOut };
         Bus.Mmio.Map("ioapic", IoApicBase, 0x1000, ioApic);
         Pci = Add(new PciHost(Bus, dma), p => p.Reset());
         AddLegacyDevices(console);
@@ -71,10 +73,16 @@ public sealed partial class VirtualMachine
         }
 
         MachineChecks = Add(new MachineCheckInjector(vcpus, config.MachineCheck, Memory, Clock) { Woke = YieldIfNeeded }, _ => { });
+
+        // Last: a restored rule may take a device out that has been restored before.
+        Add(Faults, f => f.Reset());
     }
 
     /// <summary>The processor that guests see.</summary>
     public CpuModel Model { get; }
+
+    /// <summary>Fault rules.</summary>
+    public FaultPlan Faults { get; }
 
     /// <summary>Interrupt wires.</summary>
     public IrqRouter Irq { get; }
@@ -161,6 +169,25 @@ public sealed partial class VirtualMachine
             new() { Namespaces = [new(backend, disk.BlockSize)], IoQueues = Math.Min(Config.Vcpus, 8), Serial = disk.Serial });
         nvme.Add(Add(controller, _ => { }));
         Plug(controller.Function, disk.BehindIommu);
+    }
+
+    ulong InstructionsNow()
+    {
+        var sum = 0ul;
+        foreach (var cpu in vcpus)
+        {
+            sum += cpu.InstructionsNow;
+        }
+
+        return sum;
+    }
+
+    void PullOut(Bdf device)
+    {
+        if (Pci.Pci.Find(device.DevFn) is { } function)
+        {
+            Pci.Pci.Remove(function);
+        }
     }
 
     void AddLegacyDevices(IConsoleOutput console)

@@ -2,6 +2,7 @@ using Vmm.Chipset;
 using Vmm.Firmware.Acpi;
 using Vmm.Iommu;
 using Vmm.Platform.Dma;
+using Vmm.Platform.Faults;
 using Vmm.Platform.Interrupts;
 using Vmm.Platform.Pci;
 using Vmm.Virtio;
@@ -24,9 +25,9 @@ public sealed partial class VirtualMachine
 
     void AddVtd(VtdOptions options)
     {
-        Iommu = Add(new VtdUnit(options, Memory, apicBus, Clock), v => v.Reset());
+        Iommu = Add(new VtdUnit(options, Memory, apicBus, Clock) { Faults = Faults }, v => v.Reset());
         Bus.Mmio.Map(Iommu.Name, VtdBase, VtdUnit.WindowSize, Iommu);
-        ioApic.Output = new IoApicRemapping(Iommu, options.IoapicRequester, apicBus);
+        ioApic.Output = new IoApicPort(new(dma, options.IoapicRequester) { Translator = Iommu });
     }
 
     void AddViommu(VirtioIommuOptions options)
@@ -86,15 +87,9 @@ public sealed partial class VirtualMachine
     }
 
     /// <summary>The I/O APIC's messages pass the interrupt remapper under the I/O APIC's own requester id.</summary>
-    sealed class IoApicRemapping(VtdUnit unit, Bdf requester, ApicBus apics) : IInterruptSink
+    sealed class IoApicPort(DmaPort port) : IInterruptSink
     {
-        public void Deliver(MsiMessage message)
-        {
-            if (unit.TryRemap(requester, message, out var remapped))
-            {
-                apics.Deliver(remapped);
-            }
-        }
+        public void Deliver(MsiMessage message) => port.Raise(message);
     }
 
     /// <summary>Leaves addresses as they are and interrupts to the unit.</summary>
@@ -111,5 +106,9 @@ public sealed partial class VirtualMachine
         }
 
         public bool TryRemap(Bdf requester, MsiMessage message, out MsiMessage remapped) => unit.TryRemap(requester, message, out remapped);
+
+        public InjectedFault InjectFault(in DmaRequest request, uint reason, uint level) => new(false, "the device bypasses the unit");
+
+        public InjectedFault InjectRemapFault(Bdf requester, MsiMessage message, uint reason) => unit.InjectRemapFault(requester, message, reason);
     }
 }

@@ -1,5 +1,6 @@
 using Vmm.Platform.Bus;
 using Vmm.Platform.Dma;
+using Vmm.Platform.Faults;
 using Vmm.Platform.Interrupts;
 using Vmm.Platform.Memory;
 
@@ -40,6 +41,10 @@ sealed class TableTranslator : IDmaTranslator
         window = new(new(page.Page << 12 | offset), 4096 - offset, page.Readable, page.Writable);
         return true;
     }
+
+    public InjectedFault InjectFault(in DmaRequest request, uint reason, uint level) => new(true, null);
+
+    public InjectedFault InjectRemapFault(Bdf requester, MsiMessage message, uint reason) => new(true, null);
 
     public bool TryRemap(Bdf requester, MsiMessage message, out MsiMessage remapped)
     {

@@ -169,6 +169,6 @@ public sealed class VtdSnapshotTests
     public void Section_name_and_version_are_stable()
     {
         using var bench = new VtdBench();
-        Assert.Equal(("vtd0", (ushort)1), (bench.Unit.SectionName, bench.Unit.SectionVersion));
+        Assert.Equal(("vtd0", (ushort)2), (bench.Unit.SectionName, bench.Unit.SectionVersion));
     }
 }

@@ -1,0 +1,57 @@
+using Vmm.Platform.Faults;
+using Vmm.Specs.Nvme;
+
+namespace Vmm.Nvme;
+
+/// <summary>Commands that go wrong because a fault rule says so.</summary>
+public sealed partial class NvmeController
+{
+    /// <summary>Opcodes of the admin queue, as rules name them, have this added.</summary>
+    const uint AdminOpcode = 0x100;
+
+    /// <summary>Asks the rules about a command whose time has come. True: it is dealt with.</summary>
+    bool IsBrokenByRule(in NvmeCommand command, SubmissionQueue queue)
+    {
+        if (Function.Dma.Fabric.Faults is not { } plan || !plan.IsArmed(FaultPoint.Completion))
+        {
+            return false;
+        }
+
+        var request = new FaultRequest(FaultPoint.Completion, Function.Address, queue.Id == 0 ? 0 : command.SLBA, queue.Id == 0 ? 1 : command.NLB)
+        {
+            Opcode = queue.Id == 0 ? command.Opcode + AdminOpcode : command.Opcode,
+            Direction = DirectionOf(command, queue),
+        };
+        if (plan.Fire(request) is not { Rule.Action: CompletionFault fault } rule)
+        {
+            return false;
+        }
+
+        switch (fault.Kind)
+        {
+            case CompletionFaultKind.Status:
+                var status = (NvmeStatus)(fault.StatusCodeType << 8 | fault.StatusCode) | (fault.DoNotRetry ? NvmeStatus.DoNotRetry : 0);
+                plan.Report(rule, request, $"command {command.CID} of queue {queue.Id} completed with status 0x{(int)status:x}", null);
+                Complete(queue, command, status);
+                AfterCompletion(queue);
+                break;
+            case CompletionFaultKind.Timeout:
+                // Slot and completion entry stay taken until the controller is reset, as with a command that hangs.
+                plan.Report(rule, request, $"command {command.CID} of queue {queue.Id} never completes", "the controller has no time limit, the host does (NVMe 1.4 §9.1)");
+                break;
+            default:
+                plan.Report(rule, request, "device left its slot", "surprise removal without hot-plug registers shows only in reads of all ones (PCIe §6.7)");
+                plan.RemoveDevice(Function.Address);
+                break;
+        }
+
+        return true;
+    }
+
+    static FaultDirection? DirectionOf(in NvmeCommand command, SubmissionQueue queue) => queue.Id == 0 ? null : command.Opcode switch
+    {
+        NvmeIoOpcode.Read => FaultDirection.Write,
+        NvmeIoOpcode.Write or NvmeIoOpcode.Compare => FaultDirection.Read,
+        _ => null,
+    };
+}
