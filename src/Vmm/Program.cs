@@ -17,6 +17,7 @@ internal static class Program
             InitrdCommand.Create(),
             IommuCommand.Create(),
             BenchCommand.Create(),
+            ServeCommand.Create(),
         };
         try
         {

@@ -64,6 +64,16 @@ public sealed partial class VtdUnit
         return report;
     }
 
+    /// <summary>
+    /// Empties every translation and interrupt entry cache, as if each entry had been evicted: hardware may do that at any
+    /// time (VT-d §6.2), so only software that relies on stale entries can tell.
+    /// </summary>
+    public void EvictAll()
+    {
+        caches.InvalidateTranslations();
+        core.InterruptEntries.InvalidateAll();
+    }
+
     static DmaWindow Identity(in DmaRequest request) => new(new(request.Address.Value), 4096 - (ulong)request.Address.PageOffset, true, true);
 
     FaultReason ExplainTables(in DmaRequest request, WalkReport report)

@@ -48,3 +48,19 @@ public interface IBlockBackend : IDisposable
     /// <summary>Makes everything written so far durable.</summary>
     BlockResult Flush();
 }
+
+/// <summary>A disk whose contents are the machine's own, so that forks and snapshots of the machine can have them.</summary>
+public interface IForkableBackend : IBlockBackend
+{
+    /// <summary>A disk with the same contents; neither sees what the other writes from now on.</summary>
+    IForkableBackend Fork();
+
+    /// <summary>Number of pieces that <see cref="Piece"/> knows.</summary>
+    int PieceCount { get; }
+
+    /// <summary>A piece that differs from the disk's first contents, or nothing when it was never written.</summary>
+    ReadOnlySpan<byte> Piece(int index);
+
+    /// <summary>Replaces a piece by what <see cref="Piece"/> gave.</summary>
+    void LoadPiece(int index, ReadOnlySpan<byte> bytes);
+}

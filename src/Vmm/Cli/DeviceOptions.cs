@@ -9,7 +9,8 @@ namespace Vmm.Cli;
 /// <summary>The options that describe devices, in the names that QEMU and libvirt use where they have one.</summary>
 internal static class DeviceOptions
 {
-    static readonly string[] VirtioKeys = ["packed", "indirect", "event-idx", "queue-reset", "notification-data", "order-platform", "access-platform"];
+    /// <summary>Features of a virtio disk that can be chosen.</summary>
+    public static readonly string[] VirtioKeys = ["packed", "indirect", "event-idx", "queue-reset", "notification-data", "order-platform", "access-platform"];
 
     /// <summary><c>--iommu vtd,profile=scalable,caching-mode=on,aw-bits=48,...</c>.</summary>
     public static VtdOptions Iommu(string text)
@@ -92,7 +93,7 @@ internal static class DeviceOptions
     }
 
     /// <summary><c>driver=virtio,packed=on,event-idx=off</c>; null for an NVMe disk.</summary>
-    static VirtioOptions? Virtio(string option, Dictionary<string, string> pairs)
+    public static VirtioOptions? Virtio(string option, Dictionary<string, string> pairs)
     {
         bool? Flag(string key) => pairs.TryGetValue(key, out var value) ? OptionText.Flag($"{option} {key}", value) : null;
         switch (pairs.GetValueOrDefault("driver", "nvme"))
@@ -116,7 +117,20 @@ internal static class DeviceOptions
         }
     }
 
-    static FileBlockBackend OpenFile(string path, bool isReadOnly)
+    /// <summary>A configuration with one more device option.</summary>
+    /// <param name="config">The configuration.</param>
+    /// <param name="name">Name of the option without dashes.</param>
+    /// <param name="value">Its value.</param>
+    public static MachineConfig Apply(MachineConfig config, string name, string value) => name switch
+    {
+        "disk" => config with { Disks = [.. config.Disks, Disk(value, config.Disks.Count)] },
+        "iommu" => (config with { Vtd = null, VirtioIommu = null }).WithIommu(value),
+        "edu" => config with { Edu = Edu(value) },
+        _ => throw new UsageException($"'{name}' is not a device option"),
+    };
+
+    /// <summary>Opens a raw image file.</summary>
+    public static FileBlockBackend OpenFile(string path, bool isReadOnly)
     {
         try
         {

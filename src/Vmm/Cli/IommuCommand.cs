@@ -42,17 +42,13 @@ internal static class IommuCommand
     /// <summary>A machine in the state of a snapshot file; the devices are those of <paramref name="devices"/>.</summary>
     public static VirtualMachine Restored(string path, MachineConfig devices, ConsolePort console)
     {
-        VirtualMachine? machine = null;
         try
         {
             using var file = new FileStream(path, FileMode.Open, FileAccess.Read);
-            machine = new(SnapshotFile.ReadConfig(file) with { Vtd = devices.Vtd, VirtioIommu = devices.VirtioIommu, Disks = devices.Disks, Edu = devices.Edu, MachineCheck = devices.MachineCheck }, console);
-            SnapshotFile.Load(machine, file);
-            return machine;
+            return SnapshotFile.Restore(file, devices, console);
         }
         catch (Exception bad) when (bad is SnapshotException or IOException or UnauthorizedAccessException)
         {
-            machine?.Dispose();
             throw new UsageException($"--restore: {path}: {bad.Message}");
         }
     }

@@ -26,20 +26,8 @@ internal sealed record RunOptions
     /// <summary>The machine.</summary>
     public required MachineConfig Machine { get; init; }
 
-    /// <summary>Kernel or image file; null is the built-in guest.</summary>
-    public string? Kernel { get; init; }
-
-    /// <summary>Initial RAM disk files, loaded one after the other.</summary>
-    public IReadOnlyList<string> Initrd { get; init; } = [];
-
-    /// <summary>Command line.</summary>
-    public string Append { get; init; } = "";
-
-    /// <summary>Boot protocol.</summary>
-    public BootProtocol Protocol { get; init; }
-
-    /// <summary>Load address of a flat image.</summary>
-    public FlatStart? Flat { get; init; }
+    /// <summary>What is booted.</summary>
+    public BootSource Boot { get; init; } = new();
 
     /// <summary>Host time limit.</summary>
     public TimeSpan? Timeout { get; init; }

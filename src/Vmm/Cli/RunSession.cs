@@ -1,7 +1,5 @@
 using System.Net.Sockets;
 using Vmm.Firmware;
-using Vmm.Firmware.Boot;
-using Vmm.Firmware.BuiltIn;
 using Vmm.Machine;
 
 namespace Vmm.Cli;
@@ -74,23 +72,7 @@ internal sealed class RunSession(RunOptions options) : IDisposable
         }
 
         machine = new(options.Machine, console);
-        machine.Boot(Plan());
-    }
-
-    BootPlan Plan()
-    {
-        var modules = options.Initrd.Select(path => new BootModule("", ImageFile.Read(path, "initrd"))).ToList();
-        return BootLoader.Plan(new()
-        {
-            RamBytes = options.Machine.MemoryBytes,
-            Image = options.Kernel != null ? ImageFile.Read(options.Kernel, "kernel") : BuiltInGuest.Build(),
-            ImageName = options.Kernel ?? "built-in",
-            Protocol = options.Protocol,
-            CommandLine = options.Append,
-            Modules = modules,
-            Flat = options.Flat,
-            Acpi = machine.BuildAcpi(),
-        });
+        machine.Boot(options.Boot);
     }
 
     void Connect(Terminal terminal)

@@ -9,7 +9,7 @@ namespace Vmm.Machine;
 
 /// <summary>
 /// Snapshot files: magic, format version, then records of (kind, length, SHA-256, bytes). Record kinds: configuration,
-/// section, run of RAM pages, end. Little-endian; no runtime types; a reader checks every length before it allocates.
+/// section, run of RAM pages, piece of a disk in memory, end. Little-endian; no runtime types; a reader checks every length before it allocates.
 /// </summary>
 public static class SnapshotFile
 {
@@ -23,6 +23,7 @@ public static class SnapshotFile
         Section = 2,
         Pages = 3,
         End = 4,
+        DiskPiece = 5,
     }
 
     static ReadOnlySpan<byte> Magic => "VMMSNAP\n"u8;
@@ -51,6 +52,15 @@ public static class SnapshotFile
         }
 
         WritePages(machine.Memory, stream);
+        foreach (var (disk, index, piece) in machine.DiskPieces())
+        {
+            writer = new();
+            writer.U32((uint)disk);
+            writer.U32((uint)index);
+            writer.Bytes(piece.Span);
+            WriteRecord(stream, Record.DiskPiece, writer.Written);
+        }
+
         WriteRecord(stream, Record.End, []);
     }
 
@@ -132,6 +142,27 @@ public static class SnapshotFile
         return config;
     }
 
+    /// <summary>A machine in the state of a file; its devices are those of <paramref name="devices"/>.</summary>
+    /// <exception cref="SnapshotException">The file is damaged or does not fit.</exception>
+    /// <exception cref="ConfigException">The devices cannot be built.</exception>
+    public static VirtualMachine Restore(Stream stream, MachineConfig devices, Platform.Bus.IConsoleOutput console)
+    {
+        var saved = ReadConfig(stream);
+        var machine = new VirtualMachine(
+            devices with { MemoryBytes = saved.MemoryBytes, Vcpus = saved.Vcpus, Quantum = saved.Quantum, Cost = saved.Cost, Seed = saved.Seed, StartTime = saved.StartTime },
+            console);
+        try
+        {
+            Load(machine, stream);
+            return machine;
+        }
+        catch (SnapshotException)
+        {
+            machine.Dispose();
+            throw;
+        }
+    }
+
     /// <summary>Reads the rest of a file into a machine built from its configuration.</summary>
     /// <exception cref="SnapshotException">The file is damaged or does not fit; the machine must then be discarded.</exception>
     public static void Load(VirtualMachine machine, Stream stream)
@@ -147,6 +178,10 @@ public static class SnapshotFile
                     break;
                 case Record.Pages:
                     LoadPages(machine.Memory, data);
+                    break;
+                case Record.DiskPiece:
+                    var disk = new SnapshotReader("disk piece", 1, data);
+                    machine.LoadDiskPiece(disk.U32(), disk.U32(), disk.Bytes());
                     break;
                 case Record.End:
                     machine.LoadSections(sections);

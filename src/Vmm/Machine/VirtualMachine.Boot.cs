@@ -25,6 +25,10 @@ public sealed partial class VirtualMachine
         },
         Config.MemoryBytes);
 
+    /// <summary>Powers on and boots files.</summary>
+    /// <exception cref="Firmware.ImageException">A file cannot be read or booted.</exception>
+    public void Boot(BootSource source) => Boot(source.Plan(this));
+
     /// <summary>Powers on, assigns PCI resources, writes the image and puts the boot processor at its entry.</summary>
     public void Boot(BootPlan plan)
     {

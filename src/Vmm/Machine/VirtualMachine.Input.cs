@@ -59,7 +59,7 @@ public sealed partial class VirtualMachine
         }
 
         inputArrived.Reset();
-        while (!HasInput && !stopRequested)
+        while (!HasInput && !stopRequested && !attention)
         {
             inputArrived.Wait(50);
         }
@@ -71,7 +71,7 @@ public sealed partial class VirtualMachine
     public void AwaitInput(int milliseconds)
     {
         inputArrived.Reset();
-        if (!HasInput && !stopRequested)
+        if (!HasInput && !stopRequested && !attention)
         {
             inputArrived.Wait(milliseconds);
         }

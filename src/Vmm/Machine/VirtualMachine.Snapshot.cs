@@ -1,29 +1,59 @@
 using System.Security.Cryptography;
+using Vmm.Platform.Block;
 using Vmm.Platform.Memory;
 using Vmm.Platform.Snapshots;
 
 namespace Vmm.Machine;
 
-/// <summary>A machine frozen between two turns: its sections and its RAM. Any number of machines can be forked from it.</summary>
+/// <summary>A machine frozen between two turns: its sections, its RAM and its disks. Any number of machines can be forked from it.</summary>
 public sealed class MachineImage : IDisposable
 {
-    internal MachineImage(MachineConfig config, IReadOnlyList<SnapshotSection> sections, MemoryImage memory)
+    readonly IForkableBackend?[] disks;
+    int users = 1;
+
+    internal MachineImage(MachineConfig config, IReadOnlyList<SnapshotSection> sections, MemoryImage memory, IForkableBackend?[] disks)
     {
-        Config = config;
+        this.disks = disks;
+        Config = config with { Disks = [.. config.Disks.Select((disk, i) => disk with { Open = () => OpenFork(i) })] };
         Sections = sections;
         Memory = memory;
     }
 
-    /// <summary>What the machine was built from.</summary>
+    /// <summary>What a fork is built from: the machine's configuration, with disks that share the frozen contents.</summary>
     public MachineConfig Config { get; }
+
+    /// <summary>Number of the first disk that cannot be forked because it writes to its file, or -1.</summary>
+    public int UnforkableDisk => Array.FindIndex(disks, d => d == null);
+
+    IForkableBackend OpenFork(int disk) =>
+        disks[disk]?.Fork() ?? throw new ConfigException("disk", $"disk {disk} writes to its file and cannot be forked");
 
     /// <summary>State of everything but RAM.</summary>
     public IReadOnlyList<SnapshotSection> Sections { get; }
 
     internal MemoryImage Memory { get; }
 
+    /// <summary>One more owner: the image lives until each has disposed of it.</summary>
+    public MachineImage Share()
+    {
+        Interlocked.Increment(ref users);
+        return this;
+    }
+
     /// <inheritdoc/>
-    public void Dispose() => Memory.Dispose();
+    public void Dispose()
+    {
+        if (Interlocked.Decrement(ref users) != 0)
+        {
+            return;
+        }
+
+        Memory.Dispose();
+        foreach (var disk in disks)
+        {
+            disk?.Dispose();
+        }
+    }
 }
 
 /// <summary>One part's state.</summary>
@@ -63,9 +93,18 @@ public sealed partial class VirtualMachine
     }
 
     /// <summary>Freezes the machine; it may go on running, and forks of the image share memory until they write.</summary>
-    public MachineImage Freeze() => new(Config, SaveSections(), Memory.Freeze());
+    public MachineImage Freeze() => new(Config, SaveSections(), Memory.Freeze(), [.. backends.Select(b => (b as IForkableBackend)?.Fork())]);
 
-    /// <summary>Puts this machine, built from the same configuration, into the frozen state.</summary>
+    /// <summary>A machine in the frozen state, disks included, that goes its own way.</summary>
+    /// <exception cref="ConfigException">A disk cannot be forked.</exception>
+    public static VirtualMachine Fork(MachineImage image, Platform.Bus.IConsoleOutput console)
+    {
+        var machine = new VirtualMachine(image.Config, console);
+        machine.Restore(image);
+        return machine;
+    }
+
+    /// <summary>Puts this machine, built from the same configuration, into the frozen state; disks keep their contents.</summary>
     /// <exception cref="SnapshotException">The image does not fit this machine; the message names the section.</exception>
     public void Restore(MachineImage image)
     {
@@ -151,6 +190,42 @@ public sealed partial class VirtualMachine
             }
         }
 
+        foreach (var (disk, index, piece) in DiskPieces())
+        {
+            hash.AppendData(BitConverter.GetBytes(((long)disk << 32) + index));
+            hash.AppendData(piece.Span);
+        }
+
         return Convert.ToHexStringLower(hash.GetHashAndReset());
+    }
+
+    /// <summary>What was written to disks whose contents are the machine's own.</summary>
+    internal IEnumerable<(int Disk, int Index, ReadOnlyMemory<byte> Piece)> DiskPieces()
+    {
+        for (var disk = 0; disk < backends.Count; disk++)
+        {
+            if (backends[disk] is IForkableBackend own)
+            {
+                for (var index = 0; index < own.PieceCount; index++)
+                {
+                    if (!own.Piece(index).IsEmpty)
+                    {
+                        yield return (disk, index, own.Piece(index).ToArray());
+                    }
+                }
+            }
+        }
+    }
+
+    /// <summary>Puts back what <see cref="DiskPieces"/> gave.</summary>
+    /// <exception cref="SnapshotException">The machine has no such disk or piece.</exception>
+    internal void LoadDiskPiece(uint disk, uint index, ReadOnlySpan<byte> piece)
+    {
+        if (disk >= (uint)backends.Count || backends[(int)disk] is not IForkableBackend own || index >= (uint)own.PieceCount || piece.Length != MemoryBlockBackend.PieceLength)
+        {
+            throw new SnapshotException($"snapshot piece {index} of disk {disk} belongs to no disk in memory of this machine");
+        }
+
+        own.LoadPiece((int)index, piece);
     }
 }

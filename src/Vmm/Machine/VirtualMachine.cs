@@ -19,7 +19,7 @@ public sealed partial class VirtualMachine : IExitHandler, IPowerControl, IDispo
     RunOutcome? outcome;
     Vcpu? current;
     ulong turnEnd;
-    volatile bool stopRequested;
+    volatile bool stopRequested, attention;
     ulong wakeMask;
 
     /// <summary>What the machine was built from.</summary>
@@ -79,6 +79,19 @@ public sealed partial class VirtualMachine : IExitHandler, IPowerControl, IDispo
     /// <summary>Asks a running machine to stop between two turns. May be called from any thread.</summary>
     public void RequestStop() => stopRequested = true;
 
+    /// <summary>Called on the machine's thread, between two turns, after <see cref="RequestAttention"/>.</summary>
+    public Action? BetweenTurns { get; set; }
+
+    /// <summary>Asks a running machine to call <see cref="BetweenTurns"/>. May be called from any thread; the guest sees nothing of it.</summary>
+    public void RequestAttention()
+    {
+        attention = true;
+        inputArrived.Set();
+    }
+
+    /// <summary>Ends the run at the end of the present exit, on the machine's own thread: the same place in every run.</summary>
+    public void StopHere(string why) => End(new(StopCause.Requested, why));
+
     /// <summary>Called before the machine jumps over idle time; an interactive host may wait there for input.</summary>
     public Action<ulong>? IdleUntil { get; set; }
 
@@ -91,6 +104,12 @@ public sealed partial class VirtualMachine : IExitHandler, IPowerControl, IDispo
         stopRequested = false;
         while (outcome == null)
         {
+            if (attention)
+            {
+                attention = false;
+                BetweenTurns?.Invoke();
+            }
+
             if (stopRequested)
             {
                 return new(StopCause.Requested, "stopped on request");
@@ -196,9 +215,9 @@ public sealed partial class VirtualMachine : IExitHandler, IPowerControl, IDispo
         if (idle && IdleUntil != null && due > machineTime)
         {
             IdleUntil(due);
-            if (HasInput)
+            if (HasInput || attention || stopRequested)
             {
-                // Input arrived before the event: it happens now, in the time that the host waited.
+                // Somebody came before the event: it is served now, in the time that the host waited.
                 return;
             }
         }

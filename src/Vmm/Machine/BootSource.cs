@@ -1,0 +1,41 @@
+using Vmm.Firmware;
+using Vmm.Firmware.Boot;
+using Vmm.Firmware.BuiltIn;
+
+namespace Vmm.Machine;
+
+/// <summary>What a machine boots: image files and how to enter them.</summary>
+public sealed record BootSource
+{
+    /// <summary>Command line of a kernel that is given none.</summary>
+    public const string DefaultCommandLine = "console=ttyS0 cryptomgr.notests";
+
+    /// <summary>Kernel or image file; null is the built-in guest.</summary>
+    public string? Kernel { get; init; }
+
+    /// <summary>Initial RAM disk files, loaded one after the other.</summary>
+    public IReadOnlyList<string> Initrds { get; init; } = [];
+
+    /// <summary>Command line; null is <see cref="DefaultCommandLine"/> for a kernel and nothing for the built-in guest.</summary>
+    public string? CommandLine { get; init; }
+
+    /// <summary>Boot protocol.</summary>
+    public BootProtocol Protocol { get; init; }
+
+    /// <summary>Load address of a flat image.</summary>
+    public FlatStart? Flat { get; init; }
+
+    /// <summary>Reads the files and lays them out for a machine.</summary>
+    /// <exception cref="ImageException">A file cannot be read or booted.</exception>
+    public BootPlan Plan(VirtualMachine machine) => BootLoader.Plan(new()
+    {
+        RamBytes = machine.Config.MemoryBytes,
+        Image = Kernel != null ? ImageFile.Read(Kernel, "kernel") : BuiltInGuest.Build(),
+        ImageName = Kernel ?? "built-in",
+        Protocol = Protocol,
+        CommandLine = CommandLine ?? (Kernel != null ? DefaultCommandLine : ""),
+        Modules = [.. Initrds.Select(path => new BootModule("", ImageFile.Read(path, "initrd")))],
+        Flat = Flat,
+        Acpi = machine.BuildAcpi(),
+    });
+}
