@@ -8,6 +8,7 @@ using Vmm.Iommu;
 using Vmm.Machine;
 using Vmm.Platform.Block;
 using Vmm.Platform.Time;
+using Vmm.Virtio;
 
 namespace Vmm.Control;
 
