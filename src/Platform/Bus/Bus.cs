@@ -46,6 +46,9 @@ public sealed class BusRegion
     /// <summary>The device's account, once something was charged to it.</summary>
     public Time.LedgerAccount? Account { get; set; }
 
+    /// <summary>Offsets whose writes only wake the device's thread (an eventfd); empty by default.</summary>
+    public Range Doorbells { get; internal set; }
+
     /// <summary>Reads carried out since the machine was built.</summary>
     public ulong Reads { get; internal set; }
 

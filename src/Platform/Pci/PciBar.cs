@@ -41,6 +41,9 @@ public sealed class PciBar : IBusTarget
     /// <summary>Where the window answers now, or null.</summary>
     public BusRegion? Region { get; internal set; }
 
+    /// <summary>Offsets whose writes only wake the device's thread (an eventfd); empty by default.</summary>
+    public Range Doorbells { get; init; }
+
     /// <summary>Offset of the register in config space.</summary>
     public int Register => PciHeader.Bar0 + Index * 4;
 

@@ -80,6 +80,7 @@ public sealed class PciBus(SystemBus bus)
                 if (bar.Region == null && Wins(bar) && space.IsFree(bar.Address, bar.Size))
                 {
                     bar.Region = space.Map(bar.Name, bar.Address, bar.Size, bar);
+                    bar.Region.Doorbells = bar.Doorbells;
                     SetOwn(function, bar);
                 }
             }

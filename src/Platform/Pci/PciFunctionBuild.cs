@@ -23,14 +23,15 @@ public sealed partial class PciFunction
     /// <param name="size">Bytes: a power of two of 4 KiB at least, so that windows never share a page.</param>
     /// <param name="is64">64-bit address; also takes BAR <paramref name="index"/> + 1.</param>
     /// <param name="isPrefetchable">Reads have no side effects.</param>
-    public PciBar AddMemoryBar(int index, ulong size, bool is64 = true, bool isPrefetchable = false)
+    /// <param name="doorbells">Offsets whose writes only wake the device's thread.</param>
+    public PciBar AddMemoryBar(int index, ulong size, bool is64 = true, bool isPrefetchable = false, Range doorbells = default)
     {
         if (!BitOperations.IsPow2(size) || size < 4096 || !is64 && size > 1ul << 31)
         {
             throw new ArgumentOutOfRangeException(nameof(size), size, $"{Name}: BAR size");
         }
 
-        return AddBar(new(this, index, size, false, is64, isPrefetchable));
+        return AddBar(new(this, index, size, false, is64, isPrefetchable) { Doorbells = doorbells });
     }
 
     /// <summary>Adds an I/O BAR of 4 to 256 bytes, a power of two.</summary>

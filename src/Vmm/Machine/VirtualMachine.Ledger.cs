@@ -78,8 +78,10 @@ public sealed partial class VirtualMachine
 
     void Charge(in VmExit exit)
     {
-        var account = AccountOf(exit);
-        var handler = account?.Handler ?? (exit.Reason == ExitReason.TripleFault ? ExitHandler.User : ExitHandler.Kernel);
+        var region = RegionOf(exit);
+        var account = AccountOf(exit, region);
+        var handler = region != null && exit.Kind == ExitKind.Write && IsDoorbell(region, exit.Address - region.Start) ? ExitHandler.Eventfd
+            : account?.Handler ?? (exit.Reason == ExitReason.TripleFault ? ExitHandler.User : ExitHandler.Kernel);
         Clock.Ledger.Exit(exit.Reason, exit.Kind, handler, account);
         if (exit.HostCycles != 0)
         {
@@ -87,12 +89,21 @@ public sealed partial class VirtualMachine
         }
     }
 
-    /// <summary>The device that answers an exit, or null when none is concerned.</summary>
-    LedgerAccount? AccountOf(in VmExit exit) => exit.Reason switch
+    static bool IsDoorbell(BusRegion region, ulong offset) =>
+        offset >= (uint)region.Doorbells.Start.Value && offset < (uint)region.Doorbells.End.Value;
+
+    BusRegion? RegionOf(in VmExit exit) => exit.Reason switch
     {
-        ExitReason.IoInstruction => AccountOf(Bus.Pio.Find(exit.Address)),
-        ExitReason.EptMisconfiguration or ExitReason.EptViolation or ExitReason.ApicAccess =>
-            IsApic(exit) ? lapicAccount : AccountOf(Bus.Mmio.Find(exit.Address)),
+        ExitReason.IoInstruction => Bus.Pio.Find(exit.Address),
+        ExitReason.EptMisconfiguration or ExitReason.EptViolation or ExitReason.ApicAccess when !IsApic(exit) => Bus.Mmio.Find(exit.Address),
+        _ => null,
+    };
+
+    /// <summary>The device that answers an exit, or null when none is concerned.</summary>
+    LedgerAccount? AccountOf(in VmExit exit, BusRegion? region) => exit.Reason switch
+    {
+        ExitReason.IoInstruction => AccountOf(region),
+        ExitReason.EptMisconfiguration or ExitReason.EptViolation or ExitReason.ApicAccess => IsApic(exit) ? lapicAccount : AccountOf(region),
         ExitReason.Rdmsr or ExitReason.Wrmsr when exit.Address is 0x1B or 0x6E0 or (>= 0x800 and <= 0x8FF) => lapicAccount,
         _ => null,
     };

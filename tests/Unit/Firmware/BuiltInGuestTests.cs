@@ -6,6 +6,7 @@ using Vmm.Iommu;
 using Vmm.Machine;
 using Vmm.Platform.Block;
 using Vmm.Platform.Bus;
+using Vmm.Platform.Time;
 using Xunit;
 
 namespace Vmm.Unit.Firmware;
@@ -45,6 +46,28 @@ public sealed class BuiltInGuestTests
         AssertPassed((transcript.Text, outcome));
         Assert.Equal(8ul, machine.Iommu!.Counters.RecordedFaults + machine.Iommu.Counters.CompressedFaults);
         Assert.Equal(0ul, machine.Iommu.MissingInvalidations.Total);
+    }
+
+    [Theory]
+    [InlineData(1, 1)]
+    [InlineData(4, 1)]
+    [InlineData(2, 3)]
+    public void Its_ledger_sums_up_to_the_clock_and_repeats_to_the_cycle(int processors, ulong price)
+    {
+        var config = WithDevices(processors);
+        config = config with { Cost = config.Cost.With(CostKind.Instruction, price) };
+        LedgerImage? before = null;
+        for (var run = 0; run < 2; run++)
+        {
+            using var machine = Start(config, new() { Quick = true, Processors = processors, RequireDma = true }, new());
+            machine.Run(untilTime: TimeLimit);
+            var ledger = machine.TakeLedger();
+            Assert.All(ledger.Vcpus, t => Assert.Equal(machine.Now, t.Cycles));
+            Assert.Equal(machine.Instructions, ledger.Total[CostKind.Instruction].Count);
+            Assert.NotEqual(0ul, ledger.Between[CostKind.DmaLine].Cycles);
+            Assert.Equal(before?.Total.Rows ?? ledger.Total.Rows, ledger.Total.Rows);
+            before = ledger;
+        }
     }
 
     [Fact]
