@@ -41,6 +41,7 @@ sealed class FaultRecorder(VtdCore core)
     public FaultOutcome Record(FaultReason reason, in DmaRequest request, bool suppressed, bool isPageRequest = false)
     {
         core.Counters.CountFault(request.Requester, reason);
+        core.Trace?.Write("vtd_dmar_fault", $"sid 0x{request.Requester.Value:x} fault {(int)reason} addr 0x{request.Address.Value:x} write {((request.Access & DmaAccess.Write) != 0 ? 1 : 0)}");
         if (suppressed && FaultReasons.IsQualified(reason))
         {
             core.Counters.SuppressedFaults++;
@@ -67,6 +68,7 @@ sealed class FaultRecorder(VtdCore core)
     public FaultOutcome Record(FaultReason reason, Bdf requester, int index, bool suppressed)
     {
         core.Counters.CountFault(requester, reason);
+        core.Trace?.Write("vtd_ir_fault", $"sid 0x{requester.Value:x} fault {(int)reason} index 0x{index:x}");
         if (suppressed && FaultReasons.IsQualified(reason))
         {
             core.Counters.SuppressedFaults++;

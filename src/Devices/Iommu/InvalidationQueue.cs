@@ -164,6 +164,7 @@ sealed class InvalidationQueue(VtdCore core, Invalidator caches, FaultRecorder f
         }
 
         var descriptor = new InvalidationDescriptor(low, high);
+        core.Trace?.Write("vtd_inv_desc", $"invalidate desc type {descriptor.Type} high 0x{high:x} low 0x{low:x}");
         if (!IsSupported(descriptor.Type))
         {
             return QueueErrorInfo.InvalidType;

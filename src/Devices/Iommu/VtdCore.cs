@@ -10,12 +10,15 @@ namespace Vmm.Iommu;
 /// <summary>What the mechanisms of one unit share: registers, memory, caches, counters.</summary>
 sealed class VtdCore
 {
+    readonly VirtualClock? clock;
+
     public VtdCore(VtdOptions options, GuestMemory memory, IInterruptSink sink, VirtualClock? clock)
     {
         Options = options;
         Capabilities = new(options);
         Memory = memory;
         Sink = sink;
+        this.clock = clock;
         Counters = new(clock?.Ledger, options.Name);
         Iotlb = new(options, Clock);
         Contexts = new(options.CacheEntries, Clock);
@@ -23,6 +26,9 @@ sealed class VtdCore
         InterruptEntries = new(options.CacheEntries, Clock);
         Registers = new(VtdRegisterTable.Length, VtdRegisterTable.Build(Capabilities));
     }
+
+    /// <summary>Takes events, or null.</summary>
+    public IEventTrace? Trace => clock?.Trace;
 
     public VtdOptions Options { get; }
 

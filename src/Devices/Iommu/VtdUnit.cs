@@ -78,13 +78,31 @@ public sealed partial class VtdUnit : IBusTarget, IDmaTranslator, IAddressTransl
     {
         // A detector wants to see every use of a translation, so nobody may keep one.
         core.Clock.Changes += detects;
-        return core.IsTranslating
-            ? remapper.TryTranslate(request, out window)
-            : remapper.TryIdentity(request.Address, ulong.MaxValue, out window);
+        if (!core.IsTranslating)
+        {
+            return remapper.TryIdentity(request.Address, ulong.MaxValue, out window);
+        }
+
+        var allowed = remapper.TryTranslate(request, out window);
+        if (allowed && core.Trace is { } trace)
+        {
+            trace.Write("vtd_dmar_translate", $"dev {request.Requester} iova 0x{request.Address.Value:x} -> gpa 0x{window.Address.Value:x} length 0x{window.Length:x}");
+        }
+
+        return allowed;
     }
 
     /// <inheritdoc/>
-    public bool TryRemap(Bdf requester, MsiMessage message, out MsiMessage remapped) => interrupts.TryRemap(requester, message, out remapped);
+    public bool TryRemap(Bdf requester, MsiMessage message, out MsiMessage remapped)
+    {
+        var allowed = interrupts.TryRemap(requester, message, out remapped);
+        if (allowed && IsRemapping && core.Trace is { } trace)
+        {
+            trace.Write("vtd_ir_remap_msi", $"(addr 0x{message.Address:x}, data 0x{message.Data:x}) -> (addr 0x{remapped.Address:x}, data 0x{remapped.Data:x}) sid 0x{requester.Value:x}");
+        }
+
+        return allowed;
+    }
 
     /// <inheritdoc/>
     public void AttachDeviceTlb(Bdf requester, IDeviceTlb? tlb) => devices.Attach(requester, tlb);

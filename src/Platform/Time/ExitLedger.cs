@@ -106,6 +106,9 @@ public sealed class ExitLedger : ISnapshotPart
         cell.Cycles += cycles;
     }
 
+    /// <summary>The vCPU that charges go to, or -1.</summary>
+    public int Current => Array.IndexOf(contexts, current) is var at && at == contexts.Length - 1 ? -1 : at;
+
     /// <summary>Charges go to this vCPU from now on; -1: to no vCPU. The machine loop alone calls this.</summary>
     public void SwitchTo(int vcpu) => current = contexts[vcpu < 0 ? contexts.Length - 1 : vcpu];
 

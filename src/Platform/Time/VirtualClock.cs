@@ -66,6 +66,9 @@ public sealed class VirtualClock
     /// <summary>Counts what is charged by reason, vCPU and device; what has a price is charged through it.</summary>
     public ExitLedger Ledger { get; }
 
+    /// <summary>Takes events, or null.</summary>
+    public IEventTrace? Trace { get; set; }
+
     /// <summary>Cycles per virtual second.</summary>
     public ulong Hertz { get; }
 

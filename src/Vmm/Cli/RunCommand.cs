@@ -37,12 +37,13 @@ internal static class RunCommand
         var edu = new Option<string?>("--edu") { Description = "edu test device: edu,dma-mask=0xfffffff,rogue=on" };
         var mca = new Option<string?>("--mca") { Description = "machine-check architecture: banks=10,cmci=on,ser=on,lmce=on, or off" };
         var mce = new Option<string[]>("--mce") { Description = "machine check: corrected|ucna|srao|writeback|srar|fetch|fatal or status=,bank=; cpu=,addr=,misc=,mcgstatus=,signal=auto|broadcast|target|local|silent; when: instruction=|time=|page=|exit=; or file=PATH as mce-inject reads it; may be given several times" };
+        var trace = new Option<string?>("--trace") { Description = "exits and IOMMU events as text: FILE, or path=FILE,limit=256M" };
         var qemuExit = new Option<bool>("--qemu-exit") { Description = "exit code of a debug-exit write as QEMU gives it" };
         var quiet = new Option<bool>("--quiet", "-q") { Description = "no report on standard error" };
         var command = new Command("run", "Boot a guest and run it to its end")
         {
             kernel, initrd, append, smp, memory, timeout, virtualTimeout, exitOn, marker, serial, script, json, seed, protocol, flat, quantum, cost, ledger, rtc, save,
-            restore, disk, iommu, edu, mca, mce, qemuExit, quiet,
+            restore, disk, iommu, edu, mca, mce, trace, qemuExit, quiet,
         };
         command.SetAction(result =>
         {
@@ -86,6 +87,7 @@ internal static class RunCommand
                 SaveAt = savePairs == null ? null
                     : savePairs.TryGetValue("at", out var at) ? OptionText.Duration("--save", at) : throw new UsageException("--save: 'at' is needed"),
                 Restore = result.GetValue(restore),
+                Trace = result.GetValue(trace) is { } traced ? Trace(traced) : null,
                 QemuExit = result.GetValue(qemuExit),
                 Quiet = result.GetValue(quiet),
             };
@@ -93,6 +95,14 @@ internal static class RunCommand
             return session.Run();
         });
         return command;
+    }
+
+    static (string, long) Trace(string text)
+    {
+        var pairs = OptionText.Pairs("--trace", text, "path", "limit");
+        return pairs.TryGetValue("path", out var path)
+            ? (path, (long)Math.Min(OptionText.Size("--trace", pairs.GetValueOrDefault("limit", "256M")), long.MaxValue))
+            : throw new UsageException("--trace: 'path' is needed");
     }
 
     static string[] Given(string[]? values, string[] otherwise) => values is { Length: > 0 } ? values : otherwise;

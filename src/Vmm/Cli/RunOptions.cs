@@ -62,6 +62,9 @@ internal sealed record RunOptions
     /// <summary>Virtual time at which to write it and stop.</summary>
     public TimeSpan? SaveAt { get; init; }
 
+    /// <summary>File for exits and IOMMU events, and the bytes it may have.</summary>
+    public (string Path, long Limit)? Trace { get; init; }
+
     /// <summary>Report debug-exit as QEMU does: (value &lt;&lt; 1) | 1.</summary>
     public bool QemuExit { get; init; }
 

@@ -29,6 +29,11 @@ internal sealed class RunSession(RunOptions options) : IDisposable
             }
 
             Connect(terminal);
+            if (options.Trace is { } trace)
+            {
+                open.Add(TraceFile.Attach(machine, Open("--trace", trace.Path, FileMode.Create, FileAccess.Write), trace.Limit));
+            }
+
             using var deadline = options.Timeout is { } limit ? new Timer(_ => TimeOut(), null, limit, System.Threading.Timeout.InfiniteTimeSpan) : null;
             started = System.Diagnostics.Stopwatch.GetTimestamp();
             var outcome = RunMachine();

@@ -41,7 +41,7 @@ public sealed partial class VirtualMachine
     }
 
     /// <summary>
-    /// Starts over from the image of the machine as it was booted, as a reset without loss of power does: time goes on, what the
+    /// Starts over from the image of the machine as it was booted, as a reset without loss of power does: time and the ledger go on, what the
     /// machine-check banks recorded stays for the next kernel to find (SDM 3B §16.3.2.2), and so do injections that wait.
     /// </summary>
     public void WarmReset(MachineImage booted)
@@ -50,6 +50,9 @@ public sealed partial class VirtualMachine
         var before = vcpus.Select(c => c.Mca?.Recorded()).ToArray();
         var injections = new SnapshotWriter();
         MachineChecks.Save(injections);
+        MoveTo(now);
+        var ledger = new SnapshotWriter();
+        Clock.Ledger.Save(ledger);
         Restore(booted);
         for (var i = 0; i < vcpus.Length; i++)
         {
@@ -60,17 +63,20 @@ public sealed partial class VirtualMachine
         }
 
         MachineChecks.Load(new(MachineChecks.SectionName, MachineChecks.SectionVersion, injections.Written.ToArray()));
-        ContinueAt(now);
+        Clock.Ledger.Load(new(Clock.Ledger.SectionName, Clock.Ledger.SectionVersion, ledger.Written.ToArray()));
+        booked.AsSpan().Fill(now);
+        MoveTo(now);
     }
 
-    /// <summary>Moves all processors' time forward, after a restart from an earlier image.</summary>
-    public void ContinueAt(ulong now)
+    /// <summary>Moves all processors' time forward; what they missed they slept through.</summary>
+    void MoveTo(ulong now)
     {
         machineTime = now;
         Clock.SwitchTo(now);
         foreach (var cpu in vcpus)
         {
             cpu.LocalTime = now;
+            BookIdle(cpu);
         }
     }
 

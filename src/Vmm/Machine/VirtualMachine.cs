@@ -243,6 +243,11 @@ public sealed partial class VirtualMachine : IExitHandler, IPowerControl, IDispo
     public void Handle(ref VmExit exit)
     {
         Charge(exit);
+        if (Clock.Trace is { } before)
+        {
+            ExitTrace.Exit(before, exit, RipOf(exit.Vcpu));
+        }
+
         switch (exit.Reason)
         {
             case ExitReason.IoInstruction when exit.Kind == ExitKind.Read:
@@ -265,6 +270,11 @@ public sealed partial class VirtualMachine : IExitHandler, IPowerControl, IDispo
                 break;
         }
 
+        if (Clock.Trace is { } after)
+        {
+            ExitTrace.Result(after, exit);
+        }
+
         if (MachineChecks.WatchesExits)
         {
             MachineChecks.Exited(exit.Vcpu, exit.Reason);
@@ -281,6 +291,8 @@ public sealed partial class VirtualMachine : IExitHandler, IPowerControl, IDispo
             current.RequestYield();
         }
     }
+
+    unsafe ulong RipOf(int vcpu) => vcpus[vcpu].State->Rip;
 
     void Access(ref VmExit exit)
     {
