@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Vmm.Platform.Dma;
 using Vmm.Platform.Memory;
 using Vmm.Platform.Snapshots;
@@ -77,11 +76,6 @@ public sealed partial class Virtqueue
                 return VirtioFault.DescriptorUnreachable;
             }
 
-            if ((entry.Flags & DescriptorFlags.Indirect) != 0)
-            {
-                return VirtioFault.IndirectNested;
-            }
-
             var fault = chain.Add(entry.Address, entry.Length, (entry.Flags & DescriptorFlags.Write) != 0);
             if (fault != VirtioFault.None)
             {
@@ -100,7 +94,10 @@ public sealed partial class Virtqueue
         var at = buffer.First;
         for (var i = 0; i < buffer.Count; i++)
         {
-            writer.Bytes(MemoryMarshal.AsBytes(new ReadOnlySpan<SplitDescriptor>(in slots.Next(ref at))));
+            ref readonly var descriptor = ref slots.Next(ref at);
+            writer.U64(descriptor.Address);
+            writer.U32(descriptor.Length);
+            writer.U16(descriptor.Flags);
         }
     }
 
@@ -113,9 +110,7 @@ public sealed partial class Virtqueue
         ushort last = 0;
         for (var i = 0; i < count; i++)
         {
-            SplitDescriptor descriptor = default;
-            reader.BytesInto(MemoryMarshal.AsBytes(new Span<SplitDescriptor>(ref descriptor)));
-            if (!slots.TryAdd(ref buffer, ref last, descriptor.Address, descriptor.Length, descriptor.Flags))
+            if (!slots.TryAdd(ref buffer, ref last, reader.U64(), reader.U32(), reader.U16()))
             {
                 throw reader.Bad($"queue {Index} has more descriptors in flight than entries");
             }

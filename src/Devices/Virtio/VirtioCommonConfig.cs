@@ -38,6 +38,7 @@ public sealed partial class VirtioPci
     bool acceptsUnknown;
 
     byte generation;
+    bool configIsNew;
     ushort configVector;
 
     /// <summary>Device status.</summary>
@@ -208,9 +209,9 @@ public sealed partial class VirtioPci
         common.Set16(VirtioCommon.NumQueues, (ushort)queues.Length);
         common.Set8(VirtioCommon.DeviceStatus, (byte)Status);
         common.Set8(VirtioCommon.ConfigGeneration, generation);
-        // A queue that does not exist has size 0 (§4.1.4.3.1).
+        // A queue that does not exist, or cannot as it is set up, has size 0 (§4.1.4.3.1).
         var queue = Selected;
-        common.Set16(VirtioCommon.QueueSize, (ushort)(queue?.Size ?? 0));
+        common.Set16(VirtioCommon.QueueSize, (ushort)(queue?.HasValidSize(HasFeature(VirtioFeature.RingPacked)) == true ? queue.Size : 0));
         common.Set16(VirtioCommon.QueueMsixVector, queue?.Vector ?? VirtioCommon.NoVector);
         common.Set16(VirtioCommon.QueueEnable, queue?.IsEnabled == true ? (ushort)1 : (ushort)0);
         common.Set16(VirtioCommon.QueueNotifyOff, (ushort)(queue?.Index ?? 0));
@@ -238,6 +239,7 @@ public sealed partial class VirtioPci
         driverFeatures = 0;
         acceptsUnknown = false;
         generation = 0;
+        configIsNew = false;
         configVector = VirtioCommon.NoVector;
         (Fault, FaultQueue) = (VirtioFault.None, -1);
         isr = 0;

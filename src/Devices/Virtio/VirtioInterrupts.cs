@@ -24,13 +24,11 @@ public sealed partial class VirtioPci
     void InterruptConfig()
     {
         isr |= VirtioIsr.Config;
+        Function.SetIntx(true);
         if (UsesMsix)
         {
             Send(configVector);
-            return;
         }
-
-        Function.SetIntx(true);
     }
 
     void Send(ushort vector)

@@ -90,8 +90,7 @@ public sealed partial class VirtioPci : IPciDevice, ITimerTarget, ISnapshotPart
     /// <summary>The device changed its configuration: the driver is told (§4.1.4.5, §4.1.5.3).</summary>
     public void ConfigChanged()
     {
-        generation++;
-        common.Set8(VirtioCommon.ConfigGeneration, generation);
+        configIsNew = true;
         if ((Status & VirtioStatus.DriverOk) != 0)
         {
             InterruptConfig();
@@ -111,11 +110,22 @@ public sealed partial class VirtioPci : IPciDevice, ITimerTarget, ISnapshotPart
                 data[0] = TakeIsr();
                 break;
             case DeviceOffset:
-                device.Config.Read(offset - DeviceOffset, data);
+                ReadDeviceConfig(offset - DeviceOffset, data);
                 break;
         }
 
         return IoResult.Ok;
+    }
+
+    /// <summary>The generation changes with the first read after a change, so that it cannot wrap unseen (§4.1.4.3.1).</summary>
+    void ReadDeviceConfig(ulong offset, Span<byte> data)
+    {
+        device.Config.Read(offset, data);
+        if (configIsNew)
+        {
+            configIsNew = false;
+            common.Set8(VirtioCommon.ConfigGeneration, ++generation);
+        }
     }
 
     /// <inheritdoc/>

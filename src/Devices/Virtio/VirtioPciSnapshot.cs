@@ -21,6 +21,7 @@ public sealed partial class VirtioPci
         writer.U64(driverFeatures);
         writer.Flag(acceptsUnknown);
         writer.U8(generation);
+        writer.Flag(configIsNew);
         writer.U16(configVector);
         writer.U8(isr);
         writer.U8((byte)Fault);
@@ -62,6 +63,7 @@ public sealed partial class VirtioPci
         }
 
         generation = reader.U8();
+        configIsNew = reader.Flag();
         configVector = reader.U16();
         isr = reader.U8();
         (Fault, FaultQueue) = ((VirtioFault)reader.U8(), (short)reader.U16());

@@ -184,7 +184,7 @@ public sealed partial class Virtqueue
     /// <summary>The driver enables the queue. False, and nothing enabled, when it cannot be.</summary>
     internal bool Enable(bool isPacked)
     {
-        if (Size == 0 || Size > Maximum || !isPacked && (Size & Size - 1) != 0 || !AreasFit(isPacked))
+        if (!HasValidSize(isPacked) || !AreasFit(isPacked))
         {
             return false;
         }
@@ -196,6 +196,8 @@ public sealed partial class Virtqueue
         packed.Reset();
         return true;
     }
+
+    internal bool HasValidSize(bool isPacked) => Size > 0 && Size <= Maximum && (isPacked || (Size & Size - 1) == 0);
 
     bool AreasFit(bool isPacked)
     {

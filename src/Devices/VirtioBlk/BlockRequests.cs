@@ -129,8 +129,8 @@ public sealed partial class BlockDevice
         }
 
         // Used length counts from the first writable byte without gaps (§2.7.8.2).
-        var whole = done == chain.WritableLength - 1;
-        queue.Push(chain, (uint)Math.Min(whole ? done + 1 : IsRead(request.Type) ? done : 0, uint.MaxValue));
+        var written = IsRead(request.Type) ? done : 0;
+        queue.Push(chain, (uint)Math.Min(written == chain.WritableLength - 1 ? written + 1 : written, uint.MaxValue));
     }
 
     static bool IsRead(uint type) => type is VirtioBlkRequest.In or VirtioBlkRequest.GetId;
