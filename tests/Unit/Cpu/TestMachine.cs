@@ -31,10 +31,10 @@ internal sealed unsafe class TestMachine : IExitHandler, IDisposable
 
     public Action<VmExit>? OnWrite { get; set; }
 
-    public TestMachine()
+    public TestMachine(CpuModel? model = null)
     {
         Code = new(Memory);
-        Cpu = new(0, new(), Memory, Code, Clock);
+        Cpu = new(0, model ?? new(), Memory, Code, Clock);
         EnterLongMode();
     }
 
