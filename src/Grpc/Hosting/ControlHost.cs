@@ -153,7 +153,11 @@ public sealed class ControlHost : IAsyncDisposable
         KestrelLimits.Apply(kestrel, options.Limits);
         if (options.SocketPath is { } path)
         {
-            kestrel.ListenUnixSocket(path, l => l.Protocols = HttpProtocols.Http2);
+            kestrel.ListenUnixSocket(path, l =>
+            {
+                l.Protocols = HttpProtocols.Http2;
+                l.Use(PrefaceGuard.Use);
+            });
         }
 
         if (options.Tcp is { } tcp)
@@ -162,6 +166,7 @@ public sealed class ControlHost : IAsyncDisposable
             kestrel.Listen(tcp, l =>
             {
                 l.Protocols = HttpProtocols.Http2;
+                l.Use(PrefaceGuard.Use);
                 l.Use(next => connection =>
                 {
                     connection.Features.Set(token);

@@ -83,6 +83,9 @@ internal sealed class UnixSocketFile : IDisposable
         note.Dispose();
     }
 
+    /// <summary>Lets go of the lock and leaves the files, as a killed process does.</summary>
+    internal void Abandon() => note.Dispose();
+
     static FileStream Lock(string path)
     {
         if (new FileInfo(path + ".lock").LinkTarget != null)

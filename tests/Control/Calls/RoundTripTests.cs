@@ -3,6 +3,7 @@ using Google.Protobuf.Reflection;
 using Grpc.Testing;
 using Vmm.Grpc;
 using Vmm.Grpc.Client;
+using Vmm.ControlTests.Kit;
 using Xunit;
 
 namespace Vmm.ControlTests.Calls;

@@ -2,7 +2,7 @@ using Vmm.Grpc;
 using Vmm.Grpc.Client;
 using Vmm.Grpc.Hosting;
 
-namespace Vmm.ControlTests.Calls;
+namespace Vmm.ControlTests.Kit;
 
 /// <summary>A server on a Unix socket in a folder of its own, with the interoperability service.</summary>
 public sealed class TestServer : IAsyncDisposable

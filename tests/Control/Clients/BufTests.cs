@@ -1,0 +1,61 @@
+using Google.Protobuf.Reflection;
+using Google.Rpc;
+using Vmm.Api.V1;
+using Vmm.ControlTests.Kit;
+using Vmm.Grpc;
+using Vmm.Grpc.Hosting;
+using Xunit;
+
+namespace Vmm.ControlTests.Clients;
+
+/// <summary>buf: the API's rules, and a client that knows nothing of the server but what reflection tells.</summary>
+public sealed class BufTests
+{
+    [SkippableFact]
+    public void The_API_has_no_finding_of_lint()
+    {
+        var (code, output, error) = ClientPrograms.Buf("lint");
+        Assert.Equal((0, "", ""), (code, output, error));
+    }
+
+    [SkippableTheory]
+    [InlineData("grpc-v1")]
+    [InlineData("grpc-v1alpha")]
+    public async Task Reflection_lists_services_and_calls_one(string version)
+    {
+        await using var server = await TestServer.StartAsync();
+        var (_, services, _) = Curl(server, "http://localhost", "--reflect-protocol", version, "--list-services");
+        foreach (var name in new[] { "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection", "grpc.testing.TestService" })
+        {
+            Assert.Contains(name, services.Split('\n'));
+        }
+
+        var (code, output, _) = Curl(server, "http://localhost/grpc.health.v1.Health/Check", "--reflect-protocol", version, "-d", "{}");
+        Assert.Equal((0, """{"status":"SERVING"}"""), (code, output.ReplaceLineEndings("").Replace(" ", "", StringComparison.Ordinal)));
+    }
+
+    [SkippableFact]
+    public async Task An_error_comes_with_its_details_decoded()
+    {
+        var table = new MethodTable(CapabilityReflection.Descriptor.FindTypeByName<ServiceDescriptor>("CapabilityService"))
+            .Unary<GetCapabilitiesRequest, GetCapabilitiesResponse>("GetCapabilities", (_, _) => throw RichStatus.Error(
+                StatusCode.InvalidArgument, "two fields are wrong", new BadRequest
+                {
+                    FieldViolations =
+                    {
+                        new BadRequest.Types.FieldViolation { Field = "spec.memory.size", Description = "not a multiple of 4 KiB" },
+                        new BadRequest.Types.FieldViolation { Field = "spec.vcpus", Description = "0" },
+                    },
+                }));
+        await using var server = await TestServer.StartAsync(path => new ControlHostOptions { SocketPath = path, Services = [table] });
+        var (code, _, error) = Curl(server, "http://localhost/vmm.v1.CapabilityService/GetCapabilities", "-d", "{}");
+        Assert.NotEqual(0, code);
+        foreach (var part in new[] { "invalid_argument", "two fields are wrong", "spec.memory.size", "not a multiple of 4 KiB", "spec.vcpus" })
+        {
+            Assert.True(error.Contains(part, StringComparison.Ordinal), error);
+        }
+    }
+
+    static (int Code, string Output, string Error) Curl(TestServer server, string url, params string[] arguments)
+        => ClientPrograms.Buf(["curl", "--protocol", "grpc", "--http2-prior-knowledge", "--unix-socket", server.SocketPath, url, .. arguments]);
+}
