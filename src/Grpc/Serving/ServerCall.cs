@@ -79,7 +79,7 @@ internal sealed class ServerCall : ServerCallContext, IDisposable
         }
     }
 
-    /// <summary>Ends the call from outside; the method learns it by its token.</summary>
+    /// <summary>Ends the call from outside; the method learns it by its token. Has no effect on a call that has ended.</summary>
     public void Cut(CallCut why)
     {
         if (cut == CallCut.None)
@@ -87,7 +87,13 @@ internal sealed class ServerCall : ServerCallContext, IDisposable
             cut = why;
         }
 
-        ending.Cancel();
+        try
+        {
+            ending.Cancel();
+        }
+        catch (ObjectDisposedException)
+        {
+        }
     }
 
     /// <summary>The only message of a unary request. Fails with RpcException.</summary>
