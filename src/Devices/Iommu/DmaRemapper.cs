@@ -261,7 +261,8 @@ sealed class DmaRemapper(VtdCore core, ContextResolver contexts, PageWalker walk
         core.Counters.ForDomain(context.Domain).Hits++;
     }
 
-    void CountMiss(in DmaRequest request, in TranslationContext context)
+    /// <summary>Counts a request whose answer was not cached, and the walk that it costs.</summary>
+    public void CountMiss(in DmaRequest request, in TranslationContext context)
     {
         ref var device = ref core.Counters.ForDevice(request.Requester);
         device.Misses++;

@@ -36,6 +36,7 @@ public sealed partial class VtdUnit
 
         if (level != 0 && context.Kind != StageKind.PassThrough)
         {
+            remapper.CountMiss(request, context);
             walker.Walk(context, request.Address.Value, DmaRemapper.NeedOf(request, contexts.IsPrivileged), true, null, out _);
         }
 
