@@ -147,14 +147,7 @@ public sealed partial class ViommuDevice : IVirtioDevice, IDmaTranslator, IFault
             return status == null || chain.TryWrite(room[..L.TailSize]) && Answered(queue, L.TailSize);
         }
 
-        var before = domains.Work;
-        var used = requests.Process(asked, room);
-        costs.ChargeBackend(domains.Work.Since(before));
-        if (RequestOf(asked) != null)
-        {
-            Rules?.InvalidationDone();
-        }
-
+        var used = Carry(asked, room);
         if (!chain.TryWrite(room[..used]))
         {
             return false;
@@ -167,6 +160,20 @@ public sealed partial class ViommuDevice : IVirtioDevice, IDmaTranslator, IFault
     {
         queue.Push(chain, (uint)used);
         return true;
+    }
+
+    /// <summary>Carries out a request and charges for what it made the back end do; see <see cref="RequestProcessor.Process"/>.</summary>
+    internal int Carry(ReadOnlySpan<byte> asked, Span<byte> room)
+    {
+        var before = domains.Work;
+        var used = requests.Process(asked, room);
+        costs.ChargeBackend(domains.Work.Since(before));
+        if (RequestOf(asked) != null)
+        {
+            Rules?.InvalidationDone();
+        }
+
+        return used;
     }
 
     /// <inheritdoc/>

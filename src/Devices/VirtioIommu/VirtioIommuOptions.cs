@@ -59,8 +59,11 @@ public sealed record VirtioIommuOptions
     /// <summary>Last domain id.</summary>
     public uint DomainEnd { get; init; } = uint.MaxValue;
 
-    /// <summary>Bits of a guest-physical address; mappings beyond get status FAULT.</summary>
-    public int PhysicalAddressBits { get; init; } = 52;
+    /// <summary>
+    /// Bits of a guest-physical address; mappings beyond get status FAULT. Linux maps the whole input range to itself for a
+    /// pass-through domain when there is no bypass domain, so a smaller number needs a smaller input range.
+    /// </summary>
+    public int PhysicalAddressBits { get; init; } = 64;
 
     /// <summary>Bytes of properties in a PROBE request.</summary>
     public int ProbeSize { get; init; } = 512;

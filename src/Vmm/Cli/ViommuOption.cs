@@ -19,7 +19,7 @@ internal static class ViommuOption
     static VirtioIommuOptions Parse(string text)
     {
         var pairs = OptionText.Pairs(
-            "--iommu", text, "model", "bypass", "bypass-config", "probe", "mmio", "page-size-mask", "aw-bits", "domains", "mappings", "cache", "reserved", "msi", "backend");
+            "--iommu", text, "model", "bypass", "bypass-config", "probe", "mmio", "page-size-mask", "aw-bits", "phys-bits", "domains", "mappings", "cache", "reserved", "msi", "backend");
         bool Flag(string key, bool otherwise) => pairs.TryGetValue(key, out var value) ? OptionText.Flag($"--iommu {key}", value) : otherwise;
         int Number(string key, int low, int high, int otherwise) =>
             pairs.TryGetValue(key, out var value) ? (int)OptionText.Integer($"--iommu {key}", value, low, high) : otherwise;
@@ -33,6 +33,7 @@ internal static class ViommuOption
             OffersMmio = Flag("mmio", usual.OffersMmio),
             PageSizeMask = pairs.TryGetValue("page-size-mask", out var mask) ? Hex("page-size-mask", mask) : usual.PageSizeMask,
             InputEnd = bits == 64 ? ulong.MaxValue : (1ul << bits) - 1,
+            PhysicalAddressBits = Number("phys-bits", 32, 64, usual.PhysicalAddressBits),
             MaxDomains = Number("domains", 1, 65536, usual.MaxDomains),
             MaxMappings = Number("mappings", 1, 1 << 22, usual.MaxMappings),
             CacheEntries = Number("cache", 16, 65536, usual.CacheEntries),

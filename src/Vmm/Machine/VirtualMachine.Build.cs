@@ -18,7 +18,7 @@ namespace Vmm.Machine;
 public sealed partial class VirtualMachine
 {
     const ulong IoApicBase = 0xFEC0_0000, VtdBase = 0xFED9_0000;
-    const int EduSlot = 2, FirstDiskSlot = 3, PhysicalAddressBits = 40;
+    const int EduSlot = 2, FirstDiskSlot = 3;
 
     readonly List<ISnapshotPart> parts = [];
     readonly List<Action> resets = [];
@@ -53,7 +53,7 @@ public sealed partial class VirtualMachine
         {
             var cpu = vcpus[i] = Add(new Vcpu(i, Model, Memory, Code, Clock), c => c.Reset());
             var apic = apics[i] = Add(
-                new LocalApic((uint)i, i == 0, Clock, apicBus, cpu, pic, new() { TimerHertz = Model.CrystalHertz, PhysicalAddressBits = PhysicalAddressBits, HasX2Apic = Model.X2Apic }),
+                new LocalApic((uint)i, i == 0, Clock, apicBus, cpu, pic, new() { TimerHertz = Model.CrystalHertz, PhysicalAddressBits = 40, HasX2Apic = Model.X2Apic }),
                 a => a.Reset());
             cpu.Apic = apic;
         }

@@ -32,7 +32,7 @@ public sealed partial class VirtualMachine
 
     void AddViommu(VirtioIommuOptions options)
     {
-        var device = new ViommuDevice(options with { PhysicalAddressBits = PhysicalAddressBits }, new Bdf(0, ViommuSlot, 0), dma, Clock);
+        var device = new ViommuDevice(options, new Bdf(0, ViommuSlot, 0), dma, Clock);
         VirtioIommu = device;
         Add(device.Transport, _ => device.PowerOn());
         Plug(device.Transport.Function, false);

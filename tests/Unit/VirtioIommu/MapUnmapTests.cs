@@ -174,8 +174,19 @@ public sealed class MapUnmapTests
     [InlineData(0x10_0000_0000_0000ul, 0xFFFul, S.Fault)]
     [InlineData(0xF_FFFF_FFFF_F000ul, 0x1FFFul, S.Fault)]
     [InlineData(0xFFFF_FFFF_FFFF_F000ul, 0x1FFFul, S.Fault)]
-    public void A_physical_range_beyond_the_guests_addresses_is_FAULT(ulong physical, ulong end, S status) =>
-        Assert.Equal(status, bench.Map(1, 0, end, physical));
+    public void A_physical_range_beyond_the_guests_addresses_is_FAULT(ulong physical, ulong end, S status)
+    {
+        var narrow = new ViommuBench(new() { PhysicalAddressBits = 52 });
+        narrow.Attach(1, Disk);
+        Assert.Equal(status, narrow.Map(1, 0, end, physical));
+    }
+
+    [Fact]
+    public void A_physical_range_that_wraps_is_FAULT()
+    {
+        Assert.Equal(S.Fault, bench.Map(1, 0, 0x1FFF, 0xFFFF_FFFF_FFFF_F000));
+        Assert.Equal(S.Ok, bench.Map(1, 0, 0xFFF, 0xFFFF_FFFF_FFFF_F000));
+    }
 
     [Fact]
     public void One_mapping_more_than_the_limit_is_NOMEM()
