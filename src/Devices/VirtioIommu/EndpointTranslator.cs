@@ -5,7 +5,7 @@ using Vmm.Specs.Virtio;
 
 namespace Vmm.VirtioIommu;
 
-/// <summary>A blocked access, as the event queue reports it (virtio 1.2 §5.13.6.6).</summary>
+/// <summary>A blocked access, as the event queue reports it (virtio 1.2 §5.13.6.9).</summary>
 /// <param name="Reason">Why.</param>
 /// <param name="Flags">What the access was.</param>
 /// <param name="Endpoint">Who made it.</param>

@@ -3,7 +3,7 @@ using Vmm.Specs.Virtio;
 
 namespace Vmm.VirtioIommu;
 
-/// <summary>Virtual addresses that the driver cannot map (virtio 1.2 §5.13.6.5.1).</summary>
+/// <summary>Virtual addresses that the driver cannot map (virtio 1.2 §5.13.6.8.1).</summary>
 /// <param name="Start">First byte.</param>
 /// <param name="End">Last byte.</param>
 /// <param name="Kind">Reserved, or the doorbell of interrupt messages.</param>

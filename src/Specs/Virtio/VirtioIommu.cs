@@ -79,7 +79,7 @@ public enum VirtioIommuStatus : byte
     NoMem = 8,
 }
 
-/// <summary>Flags of a MAP request (virtio 1.2 §5.13.6.3).</summary>
+/// <summary>Flags of a MAP request (virtio 1.2 §5.13.6.5).</summary>
 [Flags]
 public enum VirtioIommuMapFlags : uint
 {
@@ -96,7 +96,7 @@ public enum VirtioIommuMapFlags : uint
     Mmio = 4,
 }
 
-/// <summary>Reason of a fault report (virtio 1.2 §5.13.6.6).</summary>
+/// <summary>Reason of a fault report (virtio 1.2 §5.13.6.9).</summary>
 public enum VirtioIommuFault : byte
 {
     /// <summary>VIRTIO_IOMMU_FAULT_R_UNKNOWN.</summary>
@@ -109,7 +109,7 @@ public enum VirtioIommuFault : byte
     Mapping = 2,
 }
 
-/// <summary>Flags of a fault report (virtio 1.2 §5.13.6.6).</summary>
+/// <summary>Flags of a fault report (virtio 1.2 §5.13.6.9).</summary>
 [Flags]
 public enum VirtioIommuFaultFlags : uint
 {
@@ -126,7 +126,7 @@ public enum VirtioIommuFaultFlags : uint
     Address = 0x100,
 }
 
-/// <summary>Kind of a reserved region (virtio 1.2 §5.13.6.5.1).</summary>
+/// <summary>Kind of a reserved region (virtio 1.2 §5.13.6.8.1).</summary>
 public enum VirtioIommuReservedKind : byte
 {
     /// <summary>VIRTIO_IOMMU_RESV_MEM_T_RESERVED: not to be used.</summary>

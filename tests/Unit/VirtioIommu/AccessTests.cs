@@ -8,7 +8,7 @@ using S = Vmm.Specs.Virtio.VirtioIommuStatus;
 
 namespace Vmm.Unit.VirtioIommu;
 
-/// <summary>Accesses of endpoints: bypass, reserved regions, interrupt messages and faults (virtio 1.2 §5.13.6, §5.13.6.6).</summary>
+/// <summary>Accesses of endpoints: bypass, reserved regions, interrupt messages and faults (virtio 1.2 §5.13.6, §5.13.6.9).</summary>
 public sealed class AccessTests
 {
     readonly ViommuBench bench = new();

@@ -6,7 +6,7 @@ using S = Vmm.Specs.Virtio.VirtioIommuStatus;
 
 namespace Vmm.Unit.VirtioIommu;
 
-/// <summary>ATTACH and DETACH (virtio 1.2 §5.13.6.1, §5.13.6.2).</summary>
+/// <summary>ATTACH and DETACH (virtio 1.2 §5.13.6.3, §5.13.6.4).</summary>
 public sealed class AttachDetachTests
 {
     readonly ViommuBench bench = new();

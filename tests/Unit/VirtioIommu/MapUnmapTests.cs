@@ -7,14 +7,14 @@ using S = Vmm.Specs.Virtio.VirtioIommuStatus;
 
 namespace Vmm.Unit.VirtioIommu;
 
-/// <summary>MAP and UNMAP (virtio 1.2 §5.13.6.3, §5.13.6.4).</summary>
+/// <summary>MAP and UNMAP (virtio 1.2 §5.13.6.5, §5.13.6.6).</summary>
 public sealed class MapUnmapTests
 {
     readonly ViommuBench bench = new();
 
     public MapUnmapTests() => bench.Attach(1, Disk);
 
-    /// <summary>The examples of §5.13.6.4: in bytes, as they are written there, and in pages.</summary>
+    /// <summary>The examples of §5.13.6.6: in bytes, as they are written there, and in pages.</summary>
     [Theory]
     [InlineData(1, "", "0-4", S.Ok, "")]
     [InlineData(2, "0-9", "0-9", S.Ok, "")]

@@ -7,7 +7,7 @@ using S = Vmm.Specs.Virtio.VirtioIommuStatus;
 
 namespace Vmm.Unit.VirtioIommu;
 
-/// <summary>Requests that cannot be parsed, and PROBE (virtio 1.2 §5.13.6, §5.13.6.5).</summary>
+/// <summary>Requests that cannot be parsed, and PROBE (virtio 1.2 §5.13.6, §5.13.6.7).</summary>
 public sealed class RequestFormatTests
 {
     readonly ViommuBench bench = new();

@@ -1,4 +1,4 @@
-using Vmm.Platform.Dma;
+using Vmm.Platform.Memory;
 using Vmm.Specs.Virtio;
 using Vmm.Unit.Virtio;
 using Vmm.VirtioIommu;
@@ -96,7 +96,7 @@ public sealed class RingMutationTests
                 driver.Bench.Put(ViommuDriver.Request + (ulong)random.Next(0x200), [(byte)(random.Next(2) == 0 ? random.Next(256) : 0)]);
                 break;
             default:
-                driver.Bench.Store((ulong)random.Next(0x38) | (random.Next(4) == 0 ? 0x2000ul : 0), (ulong)random.Next(), 1);
+                driver.Bench.Store((uint)random.Next(0x38) | (random.Next(4) == 0 ? 0x2000ul : 0), (ulong)random.Next(), 1);
                 break;
         }
     }
