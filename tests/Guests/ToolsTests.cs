@@ -1,6 +1,4 @@
 using System.Diagnostics;
-using Vmm.Firmware.Archives;
-using Vmm.Firmware.Initrd;
 using Vmm.Guests.Kit;
 using Vmm.Machine;
 using Vmm.Platform.Block;
@@ -19,35 +17,6 @@ public sealed class ToolsTests(ITestOutputHelper log) : IDisposable
 
     public void Dispose() => File.Delete(image);
 
-    static IReadOnlyList<ArchiveEntry> FromHost(params string[] programs)
-    {
-        var entries = new List<ArchiveEntry>();
-        foreach (var path in programs.Concat(programs.SelectMany(Libraries)).Distinct())
-        {
-            if (!File.Exists(path))
-            {
-                DebianArchive.Give($"{path} is not installed on this host");
-            }
-
-            entries.Add(InitramfsEntries.Program(path.TrimStart('/'), File.ReadAllBytes(path)));
-        }
-
-        return entries;
-    }
-
-    static IEnumerable<string> Libraries(string program)
-    {
-        if (!File.Exists(program) || !File.Exists("/usr/bin/ldd"))
-        {
-            DebianArchive.Give($"{program} is not installed on this host");
-        }
-
-        using var process = Process.Start(new ProcessStartInfo("/usr/bin/ldd", [program]) { RedirectStandardOutput = true })!;
-        var text = process.StandardOutput.ReadToEnd();
-        process.WaitForExit();
-        return text.Split('\n').SelectMany(l => l.Split(' ', '\t')).Where(w => w.StartsWith('/'));
-    }
-
     [SkippableFact]
     public void Nvme_cli_fio_with_verification_and_fsck_work_on_the_disk_behind_vtd()
     {
@@ -57,7 +26,7 @@ public sealed class ToolsTests(ITestOutputHelper log) : IDisposable
             file.SetLength(Size);
         }
 
-        var programs = FromHost("/usr/sbin/nvme", "/usr/bin/fio", "/usr/sbin/mkfs.ext4", "/usr/sbin/fsck.ext4");
+        var programs = HostPrograms.Get("/usr/sbin/nvme", "/usr/bin/fio", "/usr/sbin/mkfs.ext4", "/usr/sbin/fsck.ext4");
         using (var guest = new Guest(
             Kernel.Cloud,
             new MachineConfig { MemoryBytes = 512 << 20, Vcpus = 2, Vtd = new(), Disks = [new(() => new FileBlockBackend(image, false))] },
