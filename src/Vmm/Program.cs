@@ -19,6 +19,7 @@ internal static class Program
             VmcsCommand.Create(),
             BenchCommand.Create(),
             ServeCommand.Create(),
+            CtlCommand.Create(),
         };
         try
         {
