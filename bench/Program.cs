@@ -2,6 +2,7 @@ using Vmm.Bench.Control;
 using Vmm.Bench.Dma;
 using Vmm.Bench.Engines;
 using Vmm.Bench.Image;
+using Vmm.Bench.Ledger;
 using Vmm.Bench.Reporting;
 
 namespace Vmm.Bench;
@@ -14,6 +15,7 @@ internal static class Program
                bench boot --kernel FILE [--initrd FILE] [--append TEXT] [--until TEXT] [--memory MIB] [--engines vmm,qemu]
                bench dma  [--quick] [--rounds N] [--output FILE]
                bench control [--quick] [--rounds N] [--output FILE]
+               bench ledger [--kernel FILE] [--initrd FILE] [--append TEXT] [--rounds N] [--output FILE]
                bench image FILE
         """;
 
@@ -28,8 +30,9 @@ internal static class Program
                 "boot" => BootComparison.Run(options),
                 "dma" => DmaComparison.Run(options),
                 "control" => ControlComparison.Run(options),
+                "ledger" => LedgerComparison.Run(options),
                 "image" => WriteImage(options),
-                _ => throw new FormatException($"'{options.Verb}' is not cpu, boot, dma, control or image"),
+                _ => throw new FormatException($"'{options.Verb}' is not cpu, boot, dma, control, ledger or image"),
             };
         }
         catch (FormatException bad)
