@@ -72,7 +72,7 @@ public sealed class MachineCheckTests(MachineCheckGuests guests, ITestOutputHelp
         throw new InvalidOperationException("eat runs on no processor");
     }
 
-    static unsafe ulong? Physical(VirtualMachine machine, int cpu, ulong linear)
+    internal static unsafe ulong? Physical(VirtualMachine machine, int cpu, ulong linear)
     {
         var table = machine.Vcpus[cpu].State->Cr3;
         for (var level = 3; level >= 0; level--)
@@ -181,6 +181,21 @@ public sealed class MachineCheckTests(MachineCheckGuests guests, ITestOutputHelp
         Assert.Equal(1, Logged(shell.Output));
         Assert.Equal(1ul, shell.Machine.MachineChecks.Injected);
         Assert.DoesNotContain("INEXACT", shell.Output);
+    }
+
+    [SkippableFact]
+    public void A_system_call_that_reads_its_argument_from_poison_fails_and_the_kernel_goes_on()
+    {
+        using var shell = guests.Fork(1);
+        var page = StartEating(shell, "k");
+        shell.Machine.MachineChecks.Inject(At(page));
+        shell.Expect($"mce: Kernel accessed poison in user space at {page:x}");
+        shell.Expect($"{Frame(page)}: recovery action for dirty LRU page: Recovered");
+        shell.Expect("EAT-STATUS 7");
+        Finish(shell);
+        log.WriteLine(shell.Output);
+        // The copy tries again by single bytes before it gives up: each access consumes the poison.
+        Assert.Equal(shell.Machine.MachineChecks.Injected, shell.Machine.Vcpus[0].Mca!.Delivered);
     }
 
     [SkippableTheory]

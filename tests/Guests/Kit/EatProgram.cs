@@ -27,6 +27,7 @@ internal static class EatProgram
         var notStore = a.CreateLabel("notStore");
         var notFetch = a.CreateLabel("notFetch");
         var next = a.CreateLabel("next");
+        var end = a.CreateLabel("end");
         a.mov(r12, __qword_ptr[rsp + 16]);
         a.movzx(r12d, __byte_ptr[r12]);
         a.mov(eax, 9);
@@ -60,14 +61,17 @@ internal static class EatProgram
         a.Label(ref notFetch);
         a.cmp(r12d, 'k');
         a.jne(next);
-        // open("/tmp", O_RDONLY) with the name in the page: the kernel copies it.
+        // open() with the name in the page: the kernel copies it. EFAULT ends the program.
         a.mov(eax, 2);
         a.mov(rdi, rbx);
         a.xor(esi, esi);
         a.syscall();
+        a.cmp(eax, -14);
+        a.je(end);
         a.Label(ref next);
         a.dec(ebp);
         a.jnz(loop);
+        a.Label(ref end);
         a.mov(eax, 60);
         a.mov(edi, 7);
         a.syscall();
