@@ -60,9 +60,8 @@ internal static class Errors
     public static RpcException Draining() => RichStatus.Error(
         Grpc.StatusCode.Unavailable, "the server is shutting down", new RetryInfo { RetryDelay = Duration.FromTimeSpan(TimeSpan.FromSeconds(1)) });
 
-    /// <summary>Field 1 of ErrorInfo is the reason; the library in use still has its first name, type.</summary>
     static RpcException With(Grpc.StatusCode code, string reason, string why) =>
-        RichStatus.Error(code, why, new ErrorInfo { Domain = Domain, Type = reason });
+        RichStatus.Error(code, why, new ErrorInfo { Domain = Domain, Reason = reason });
 
     static ResourceInfo Resource(string type, string name, string why) => new()
     {
