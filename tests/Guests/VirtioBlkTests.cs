@@ -14,7 +14,7 @@ namespace Vmm.Guests;
 /// <summary>Debian's virtio drivers on the block device.</summary>
 public sealed class VirtioBlkTests(ITestOutputHelper log)
 {
-    static readonly string[] Modules = ["virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk"];
+    internal static readonly string[] Modules = ["virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk"];
 
     const int Size = 8 << 20;
 
