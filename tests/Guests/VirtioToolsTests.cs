@@ -51,7 +51,7 @@ public sealed class VirtioToolsTests(ITestOutputHelper log) : IDisposable
                 /usr/sbin/blkdiscard -z -l 1048576 /dev/vda && echo ZEROED
                 mkfs.ext4 -q -F /dev/vda && echo MKFS ok
                 mkdir -p /mnt && mount -t ext4 /dev/vda /mnt
-                cd /mnt && fio --name=v --filename=/mnt/f --size=8m --rw=randrw --bs=4k --iodepth=32 --ioengine=libaio --direct=1 --verify=crc32c --verify_fatal=1 --do_verify=1 --randseed=7 --thread --output-format=terse > /fio.txt 2>&1
+                cd /mnt && fio --name=v --filename=/mnt/f --size=4m --rw=randrw --bs=4k --iodepth=32 --ioengine=libaio --direct=1 --verify=crc32c --verify_fatal=1 --do_verify=1 --randseed=7 --thread --output-format=terse > /fio.txt 2>&1
                 echo FIO $?
                 dd if=/dev/urandom of=/mnt/random bs=1M count=2 2>/dev/null
                 sha256sum < /mnt/random | cut -c1-64 | sed 's/^/SHA /'

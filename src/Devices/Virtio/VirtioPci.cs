@@ -46,7 +46,7 @@ public sealed partial class VirtioPci : IPciDevice, ITimerTarget, ISnapshotPart
         Function = new(
             new(identity.Name, VirtioPciCap.VendorId, (ushort)(VirtioPciCap.FirstDeviceId + identity.DeviceId), identity.ClassCode, 1),
             address, fabric, this);
-        Function.AddMemoryBar(0, BarLength, isPrefetchable: true, doorbells: (int)NotifyOffset..(int)MsixTable);
+        Function.AddMemoryBar(0, BarLength, doorbells: (int)NotifyOffset..(int)MsixTable);
         Function.AddPowerManagement();
         Function.AddMsix(VectorCount, 0, MsixTable, MsixPending);
         Function.AddExpress();

@@ -131,8 +131,13 @@ sealed class ProbeDevice : IVirtioDevice
         Held.Clear();
         for (var left = reader.U16(); left > 0; left--)
         {
-            var queue = Transport.Queues[reader.U16()];
-            Held.Add((queue, queue.Load(reader)));
+            var index = reader.U16();
+            if (index >= Transport.Queues.Count)
+            {
+                throw reader.Bad($"queue {index}");
+            }
+
+            Held.Add((Transport.Queues[index], Transport.Queues[index].Load(reader)));
         }
     }
 }

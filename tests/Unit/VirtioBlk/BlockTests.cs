@@ -349,6 +349,37 @@ public sealed class BlockTests
         Assert.Equal(bytes, disk.Bench.Bytes(0x80_0000, bytes.Length));
     }
 
+    [Fact]
+    public void A_damaged_snapshot_loads_or_is_refused_and_does_no_more()
+    {
+        using var disk = new BlockBench().Start();
+        disk.PutHeader(VirtioBlkRequest.In, 0);
+        disk.Ring.Add(new Piece(BlockBench.Header, 16), new Piece(Data, 512, true), new Piece(BlockBench.Status, 1, true));
+        disk.Bench.Notify();
+        var saved = disk.Bench.Save();
+        var random = new Random(3);
+        for (var round = 0; round < 1000; round++)
+        {
+            var damaged = (byte[])saved.Device.Clone();
+            damaged[random.Next(damaged.Length)] = (byte)random.Next(256);
+            damaged[random.Next(damaged.Length)] ^= (byte)(1 << random.Next(8));
+            using var other = new BlockBench();
+            try
+            {
+                other.Bench.Load((saved.Function, damaged));
+            }
+            catch (Platform.Snapshots.SnapshotException)
+            {
+                Assert.Equal(VirtioStatus.None, other.Bench.Device.Status);
+            }
+
+            other.Bench.Pass();
+            other.Bench.Notify();
+            other.Bench.Pass();
+            other.AssertWorks();
+        }
+    }
+
     static VirtioBlkStatus Late(BlockBench disk, out uint written)
     {
         disk.Bench.Pass();
