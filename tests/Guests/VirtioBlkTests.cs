@@ -108,7 +108,7 @@ public sealed class VirtioBlkTests(ITestOutputHelper log)
 
         using var image = guest.Machine.Freeze();
         using var fork = Guest.Fork(image);
-        Assert.True(fork.Machine.VirtioBlk[0].Transport.Queues.Any(static q => q.InFlight > 0));
+        Assert.Contains(fork.Machine.VirtioBlk[0].Transport.Queues, static q => q.InFlight > 0);
         Assert.Equal(StopCause.PowerOff, fork.Run().Cause);
         Assert.Equal(StopCause.PowerOff, guest.Run().Cause);
         Assert.Equal(guest.Machine.StateHash(), fork.Machine.StateHash());

@@ -63,6 +63,6 @@ public sealed class DiskOptionTests
         var text = File.ReadAllText(Path.Combine(at!.FullName, "docs", "devices", page));
         var named = Regex.Matches(text, @"`(?:\w+Tests\.)?([A-Z]\w*_\w+)`").Select(static m => m.Groups[1].Value).ToArray();
         Assert.True(named.Length > 10);
-        Assert.Empty(named.Where(n => !methods.Contains(n)));
+        Assert.DoesNotContain(named, n => !methods.Contains(n));
     }
 }
