@@ -366,7 +366,7 @@ public sealed class BlockTests
             using var other = new BlockBench();
             try
             {
-                other.Bench.Load((saved.Function, damaged));
+                other.Bench.Device.Load(new Platform.Snapshots.SnapshotReader("d", 1, damaged));
             }
             catch (Platform.Snapshots.SnapshotException)
             {
