@@ -1,6 +1,7 @@
 using Vmm.Bench.Dma;
 using Vmm.Bench.Engines;
 using Vmm.Bench.Image;
+using Vmm.Bench.Ledger;
 using Vmm.Bench.Reporting;
 
 namespace Vmm.Bench;
@@ -12,6 +13,7 @@ internal static class Program
         usage: bench cpu  [--quick] [--rounds N] [--engines vmm,qemu,icount,bochs] [--loops alu,memory,...] [--output FILE]
                bench boot --kernel FILE [--initrd FILE] [--append TEXT] [--until TEXT] [--memory MIB] [--engines vmm,qemu]
                bench dma  [--quick] [--rounds N] [--output FILE]
+               bench ledger [--kernel FILE] [--initrd FILE] [--append TEXT] [--rounds N] [--output FILE]
                bench image FILE
         """;
 
@@ -25,8 +27,9 @@ internal static class Program
                 "cpu" => CpuComparison.Run(options),
                 "boot" => BootComparison.Run(options),
                 "dma" => DmaComparison.Run(options),
+                "ledger" => LedgerComparison.Run(options),
                 "image" => WriteImage(options),
-                _ => throw new FormatException($"'{options.Verb}' is not cpu, boot, dma or image"),
+                _ => throw new FormatException($"'{options.Verb}' is not cpu, boot, dma, ledger or image"),
             };
         }
         catch (FormatException bad)

@@ -42,6 +42,9 @@ public struct DmaCounters
     /// <summary>Interrupt messages delivered.</summary>
     public ulong Interrupts;
 
+    /// <summary>Transactions whose translation was kept from an earlier one, in a <see cref="DmaCursor"/> or in the port's pages.</summary>
+    public ulong KeptTranslations;
+
     /// <summary>Calls of the translator; the rest was answered by a <see cref="DmaCursor"/> or by the port's pages.</summary>
     public ulong Translations;
 }

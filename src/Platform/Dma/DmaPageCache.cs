@@ -10,7 +10,8 @@ namespace Vmm.Platform.Dma;
 /// </summary>
 sealed class DmaPageCache
 {
-    const int Slots = 256;
+    /// <summary>As many as a remapping unit's IOTLB has by default: what is not there is not here either.</summary>
+    const int Slots = 4096;
 
     readonly Slot[] slots = new Slot[Slots];
 

@@ -245,7 +245,7 @@ public sealed partial class DmaPort
     {
         if (IsInterrupt(cursor, address))
         {
-            return Refuse();
+            return RefuseInterrupt(address, DmaAccess.Read);
         }
 
         if (!TryResolve(ref cursor, address, DmaAccess.Read, out var target) || IsPoisoned(target, PoisonAccess.DmaRead) ||
@@ -266,7 +266,7 @@ public sealed partial class DmaPort
             // Only an aligned doubleword is a message; any other request to the range is unsupported (VT-d §3.14).
             return source.Length == 4 && (address.Value & 3) == 0
                 ? Raise(new(address.Value, MemoryMarshal.Read<uint>(source)))
-                : Refuse();
+                : RefuseInterrupt(address, DmaAccess.Write);
         }
 
         if (!TryResolve(ref cursor, address, DmaAccess.Write, out var target) || IsPoisoned(target, PoisonAccess.DmaWrite) ||
@@ -313,6 +313,7 @@ public sealed partial class DmaPort
         var stamp = Stamp;
         if (cursor.Holds(address.Value, stamp, access))
         {
+            counters.KeptTranslations++;
             target = new(cursor.Target + (address.Value - cursor.Start));
             return true;
         }
@@ -331,6 +332,7 @@ public sealed partial class DmaPort
         var plain = !cursor.HasPasid;
         if (plain && pages!.TryFind(address.Value, stamp, access, out target))
         {
+            counters.KeptTranslations++;
             return true;
         }
 
@@ -422,6 +424,22 @@ public sealed partial class DmaPort
         {
             counters.BytesBypassed += (ulong)length;
         }
+    }
+
+    /// <summary>A request to the interrupt range that is no message: the IOMMU, if there is one, records it.</summary>
+    bool RefuseInterrupt(Iova address, DmaAccess access)
+    {
+        if (!BusMaster)
+        {
+            return RefuseBusMaster();
+        }
+
+        if (translator != null && !translator.TryTranslate(new(Requester, address, access), out _))
+        {
+            counters.BlockedByTranslator++;
+        }
+
+        return Refuse();
     }
 
     bool RefuseBusMaster()

@@ -30,9 +30,9 @@ internal static class IommuReport
         {
             var device = counters.Device(function.Address);
             ref readonly var dma = ref function.Dma.Counters;
-            if (device.Hits + device.Misses + device.PassedThrough + device.Faults + device.Interrupts + dma.BytesRead + dma.BytesWritten != 0)
+            if (device.Hits + device.Misses + device.PassedThrough + device.Faults + device.Interrupts + dma.KeptTranslations + dma.BytesRead + dma.BytesWritten != 0)
             {
-                text.AppendLine(CultureInfo.InvariantCulture, $"    {function.Address} {function.Name}: {device.Hits} hits, {device.Misses} misses, {device.Walks} walks, {device.PassedThrough} passed through, {device.Faults} faults, {device.Interrupts} interrupts; {dma.BytesTranslated:N0} bytes translated, {dma.BytesBypassed:N0} bypassed");
+                text.AppendLine(CultureInfo.InvariantCulture, $"    {function.Address} {function.Name}: {device.Hits + dma.KeptTranslations} hits ({dma.KeptTranslations} kept by the port), {device.Misses} misses, {device.Walks} walks, {device.PassedThrough} passed through, {device.Faults} faults, {device.Interrupts} interrupts; {dma.BytesTranslated:N0} bytes translated, {dma.BytesBypassed:N0} bypassed");
                 foreach (var reason in Enum.GetValues<FaultReason>().Where(r => counters.Faults(function.Address, r) != 0))
                 {
                     text.AppendLine(CultureInfo.InvariantCulture, $"      fault reason 0x{(int)reason:x2} {reason}: {counters.Faults(function.Address, reason)}");

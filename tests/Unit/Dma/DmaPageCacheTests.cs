@@ -31,6 +31,7 @@ public sealed class DmaPageCacheTests : IDisposable
 
         Assert.Equal(8, table.Requests.Count);
         Assert.Equal(8ul, Port.Counters.Translations);
+        Assert.Equal(24ul, Port.Counters.KeptTranslations);
         table.Pages[0x101] = (0x40, true, true);
         table.Pages.Remove(0x102);
         table.Generation++;
