@@ -18,6 +18,7 @@ internal static class Program
             IommuCommand.Create(),
             BenchCommand.Create(),
             ServeCommand.Create(),
+            CtlCommand.Create(),
         };
         try
         {

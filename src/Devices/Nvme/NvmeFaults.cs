@@ -19,7 +19,7 @@ public sealed partial class NvmeController
 
         var request = new FaultRequest(FaultPoint.Completion, Function.Address, queue.Id == 0 ? 0 : command.SLBA, queue.Id == 0 ? 1 : command.NLB)
         {
-            Opcode = queue.Id == 0 ? command.Opcode + AdminOpcode : command.Opcode,
+            Opcode = OpcodeOf(command, queue),
             Direction = DirectionOf(command, queue),
         };
         if (plan.Fire(request) is not { Rule.Action: CompletionFault fault } rule)
@@ -47,6 +47,8 @@ public sealed partial class NvmeController
 
         return true;
     }
+
+    static uint OpcodeOf(in NvmeCommand command, SubmissionQueue queue) => queue.Id == 0 ? command.Opcode + AdminOpcode : command.Opcode;
 
     static FaultDirection? DirectionOf(in NvmeCommand command, SubmissionQueue queue) => queue.Id == 0 ? null : command.Opcode switch
     {

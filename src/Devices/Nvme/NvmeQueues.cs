@@ -185,10 +185,12 @@ public sealed partial class NvmeController
 
         uint result = 0;
         NvmeStatus status;
+        Function.Dma.Opcode = OpcodeOf(slot.Command, queue);
         if (queue.Id == 0)
         {
             if (slot.Command.Opcode == NvmeAdminOpcode.AsyncEventRequest && TryKeepEventRequest(slot.Command))
             {
+                Function.Dma.Opcode = null;
                 Release(queue);
                 SendEvents();
                 return;
@@ -201,6 +203,7 @@ public sealed partial class NvmeController
             status = RunIo(slot.Command, queue);
         }
 
+        Function.Dma.Opcode = null;
         Complete(queue, slot.Command, status, result);
         AfterCompletion(queue);
     }

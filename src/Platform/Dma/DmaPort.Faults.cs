@@ -7,6 +7,12 @@ namespace Vmm.Platform.Dma;
 /// <content>What fault rules need of a port.</content>
 public sealed partial class DmaPort
 {
+    /// <summary>
+    /// Opcode of the command whose data the device moves now, for rules that name one: of the admin queue with 0x100 added;
+    /// null while it moves anything else.
+    /// </summary>
+    public uint? Opcode { get; set; }
+
     /// <summary>Rules were armed or disarmed, or bus mastering changed.</summary>
     internal void FaultsChanged()
     {
@@ -123,6 +129,7 @@ public sealed partial class DmaPort
         {
             Pasid = cursor.HasPasid ? cursor.Pasid : null,
             Direction = access == DmaAccess.Read ? FaultDirection.Read : FaultDirection.Write,
+            Opcode = Opcode,
         };
         if (fabric.Faults!.Fire(asked) is not { Rule.Action: TranslationFault fault } rule)
         {

@@ -199,7 +199,7 @@ public sealed partial class FaultPlan
     static uint? PidOf(in DmaCursor cursor) => cursor.HasPasid ? cursor.Pasid : null;
 
     static FaultRequest RequestOf(DmaPort port, in DmaCursor cursor, Iova address, int length, FaultDirection direction) =>
-        new(FaultPoint.Transfer, port.Requester, address.Value, (ulong)length) { Pasid = PidOf(cursor), Direction = direction };
+        new(FaultPoint.Transfer, port.Requester, address.Value, (ulong)length) { Pasid = PidOf(cursor), Direction = direction, Opcode = port.Opcode };
 
     static void Flip(ArmedRule rule, DmaFault fault, Span<byte> data)
     {

@@ -20,6 +20,9 @@ internal static class ExitCode
 
     /// <summary>A defect of this program.</summary>
     public const int Internal = 5;
+
+    /// <summary>A call of the control plane failed.</summary>
+    public const int ControlPlane = 6;
 }
 
 /// <summary>A bad option or input file: one line for the user, exit code 2.</summary>

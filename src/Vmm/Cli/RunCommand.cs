@@ -11,6 +11,7 @@ internal static class RunCommand
     /// <summary>Builds the command.</summary>
     public static Command Create()
     {
+        var config = new Argument<string?>("config") { Description = "the machine as a file: vmm.v1.MachineSpec in JSON", Arity = ArgumentArity.ZeroOrOne };
         var kernel = new Option<string?>("--kernel", "-kernel") { Description = "bzImage, vmlinux, PVH or multiboot ELF, or flat image; without it the built-in guest runs" };
         var initrd = new Option<string[]>("--initrd", "--initramfs", "-initrd") { Description = "initial RAM disk; may be given several times" };
         var append = new Option<string?>("--append", "--cmdline", "-append") { Description = "kernel command line" };
@@ -42,7 +43,7 @@ internal static class RunCommand
         var quiet = new Option<bool>("--quiet", "-q") { Description = "no report on standard error" };
         var command = new Command("run", "Boot a guest and run it to its end")
         {
-            kernel, initrd, append, smp, memory, timeout, virtualTimeout, exitOn, marker, serial, script, json, seed, protocol, flat, quantum, cost, ledger, rtc, save,
+            config, kernel, initrd, append, smp, memory, timeout, virtualTimeout, exitOn, marker, serial, script, json, seed, protocol, flat, quantum, cost, ledger, rtc, save,
             restore, disk, iommu, edu, mca, mce, trace, qemuExit, quiet,
         };
         command.SetAction(result =>
@@ -91,6 +92,14 @@ internal static class RunCommand
                 QemuExit = result.GetValue(qemuExit),
                 Quiet = result.GetValue(quiet),
             };
+            if (result.GetValue(config) is { } file)
+            {
+                Option[] replaced = [kernel, initrd, append, smp, memory, seed, protocol, flat, quantum, cost, ledger, rtc, restore, disk, iommu, edu, mca];
+                var given = replaced.Where(o => result.GetResult(o) is { Implicit: false }).Select(o => o.Name).ToList();
+                var (machine, boot) = given.Count == 0 ? SpecFile.Read(file) : throw new UsageException($"{file} describes the machine: {string.Join(", ", given)} cannot be given too");
+                options = options with { Machine = machine, Boot = boot };
+            }
+
             using var session = new RunSession(options);
             return session.Run();
         });

@@ -80,6 +80,7 @@ internal sealed class ControlServer : IAsyncDisposable
                 new SnapshotService(machines, paths).Methods,
                 new DeviceService(machines).Methods,
                 new IommuService(machines).Methods,
+                new FaultService(machines).Methods,
                 new MachineCheckService(machines).Methods,
                 new LedgerService(machines).Methods,
                 new EventService(machines, slots).Methods,

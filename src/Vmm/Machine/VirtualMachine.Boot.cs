@@ -53,6 +53,8 @@ public sealed partial class VirtualMachine
         MoveTo(now);
         var ledger = new SnapshotWriter();
         Clock.Ledger.Save(ledger);
+        var rules = new SnapshotWriter();
+        Faults.Save(rules);
         Restore(booted);
         for (var i = 0; i < vcpus.Length; i++)
         {
@@ -66,6 +68,8 @@ public sealed partial class VirtualMachine
         Clock.Ledger.Load(new(Clock.Ledger.SectionName, Clock.Ledger.SectionVersion, ledger.Written.ToArray()));
         booked.AsSpan().Fill(now);
         MoveTo(now);
+        Faults.Load(new(Faults.SectionName, Faults.SectionVersion, rules.Written.ToArray()));
+        Faults.Reset();
     }
 
     /// <summary>Moves all processors' time forward; what they missed they slept through.</summary>

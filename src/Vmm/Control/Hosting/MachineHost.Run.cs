@@ -35,6 +35,7 @@ internal sealed partial class MachineHost
         }
 
         Console.LineCompleted = line => Report(new() { ConsoleLine = new() { Text = line.Length > 1024 ? line[..1024] : line } });
+        machine.Faults.Fired = firing => Report(new() { FaultFired = FaultRuleMessages.Write(firing) });
         Report(new() { Created = new() { ForkedFrom = ForkedFrom } });
     }
 

@@ -43,9 +43,6 @@ internal sealed partial class MachineHost
     /// <summary>Its console.</summary>
     public ConsoleLog Console { get; } = new();
 
-    /// <summary>The fault firings that are kept.</summary>
-    public FiringLog Firings { get; } = new();
-
     /// <summary>Marks of the ledger that clients hold.</summary>
     public LedgerMarks Marks { get; } = new();
 

@@ -29,6 +29,7 @@ internal sealed class CapabilityService(MachineRegistry machines)
         {
             Machines = (uint)machines.Limits.Machines, MemoryBytes = machines.Limits.MemoryBytes, MessageBytes = GrpcLimits.DefaultMaxMessage,
             Watchers = (uint)machines.Limits.Watchers, KeptEvents = (uint)machines.Limits.KeptEvents, KeptConsoleBytes = ConsoleLog.Capacity,
+            FaultRules = Platform.Faults.FaultPlan.RuleLimit,
         },
     };
 

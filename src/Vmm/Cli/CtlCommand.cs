@@ -1,0 +1,65 @@
+using System.CommandLine;
+using Google.Protobuf;
+using Google.Protobuf.Reflection;
+using Vmm.Api.V1;
+using Vmm.Grpc;
+using Vmm.Grpc.Client;
+
+namespace Vmm.Cli;
+
+/// <summary><c>vmm ctl</c>: every method of the API as a command, made from the API's own descriptors.</summary>
+internal static class CtlCommand
+{
+    static readonly FileDescriptor[] Files =
+    [
+        MachineReflection.Descriptor, ConsoleReflection.Descriptor, MemoryReflection.Descriptor, SnapshotReflection.Descriptor, DeviceReflection.Descriptor,
+        IommuReflection.Descriptor, FaultReflection.Descriptor, MachineCheckReflection.Descriptor, LedgerReflection.Descriptor, EventReflection.Descriptor,
+        CapabilityReflection.Descriptor,
+    ];
+
+    /// <summary>Builds the command.</summary>
+    public static Command Create()
+    {
+        var server = new Option<string>("--server") { Description = "unix:PATH or http://127.0.0.1:PORT", DefaultValueFactory = _ => "unix:" + ServeCommand.DefaultSocket, Recursive = true };
+        var token = new Option<string?>("--token-file") { Description = "file with the token of a TCP server", Recursive = true };
+        var timeout = new Option<string?>("--timeout") { Description = "host time limit of the call: 60s", Recursive = true };
+        var raw = new Option<bool>("--raw") { Description = "write only the bytes of the answer: console text, memory", Recursive = true };
+        var command = new Command("ctl", "Control machines of a vmm serve") { server, token, timeout, raw };
+        foreach (var method in Files.SelectMany(f => f.Services).SelectMany(s => s.Methods))
+        {
+            var fields = new Argument<string[]>("field=value") { Description = Fields(method.InputType), Arity = ArgumentArity.ZeroOrMore };
+            var call = new Command(Kebab(method.Name), $"{method.Service.Name}: {Fields(method.InputType)}") { fields };
+            call.SetAction(result => Run(
+                method, result.GetValue(fields) ?? [], result.GetValue(server)!, result.GetValue(token),
+                result.GetValue(timeout) is { } t ? OptionText.Duration("--timeout", t) : null, result.GetValue(raw)));
+            command.Add(call);
+        }
+
+        return command;
+    }
+
+    static string Fields(MessageDescriptor type) => string.Join(' ', type.Fields.InDeclarationOrder().Select(f => f.Name + (f.IsRepeated ? "+=" : "=")));
+
+    static string Kebab(string name) => string.Concat(name.Select((c, i) => char.IsUpper(c) ? (i == 0 ? "" : "-") + char.ToLowerInvariant(c) : $"{c}"));
+
+    static int Run(MethodDescriptor method, string[] fields, string server, string? tokenFile, TimeSpan? timeout, bool raw)
+    {
+        var request = FieldText.Message(method.InputType, fields);
+        try
+        {
+            using var channel = new GrpcChannel(server, tokenFile == null ? null : File.ReadAllText(tokenFile).Trim());
+            var call = (ICtlCall)Activator.CreateInstance(typeof(CtlCall<,>).MakeGenericType(method.InputType.ClrType, method.OutputType.ClrType), channel, method, timeout)!;
+            call.RunAsync(request, raw).GetAwaiter().GetResult();
+            return ExitCode.Pass;
+        }
+        catch (RpcException error)
+        {
+            Console.Error.WriteLine($"vmm: {method.Name}: {error.Status.Code}: {error.Status.Detail}");
+            return ExitCode.ControlPlane;
+        }
+        catch (Exception bad) when (bad is ArgumentException or IOException or UnauthorizedAccessException)
+        {
+            throw new UsageException($"ctl: {bad.Message}");
+        }
+    }
+}
