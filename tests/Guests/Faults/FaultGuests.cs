@@ -1,0 +1,73 @@
+using Vmm.Control.Services;
+using Vmm.Guests.Kit;
+using Vmm.Machine;
+using Vmm.Platform.Block;
+using Vmm.Platform.Dma;
+using Vmm.Platform.Memory;
+
+namespace Vmm.Guests.Faults;
+
+/// <summary>Debian's cloud kernel at a shell, with an NVMe disk behind VT-d, booted once and forked for every test.</summary>
+public sealed class FaultGuests : IDisposable
+{
+    /// <summary>The disk.</summary>
+    public static readonly Bdf Disk = new(0, 3, 0);
+
+    readonly Lazy<MachineImage> image = new(Boot);
+
+    static MachineImage Boot()
+    {
+        var contents = new byte[4 << 20];
+        new Random(7).NextBytes(contents);
+        using var backend = new MemoryBlockBackend("disk", contents);
+        var config = new MachineConfig { MemoryBytes = 128 << 20, Vtd = new(), Disks = [new(() => backend.Fork())] };
+        using var shell = new GuestShell(new(Kernel.Cloud, config, GuestShell.Init, "iommu.strict=1 nvme_core.io_timeout=2 nvme_core.max_retries=1"));
+        shell.Expect(GuestShell.Ready);
+        return shell.Machine.Freeze();
+    }
+
+    internal GuestShell Fork() => new(Guest.Fork(image.Value));
+
+    /// <summary>Pages that the device may write now, by the tables of the unit.</summary>
+    internal static HashSet<ulong> Writable(VirtualMachine machine)
+    {
+        var pages = new HashSet<ulong>();
+        var dump = new TableDump(new(Disk, new Iova(0), DmaAccess.Read), 1_000_000);
+        while (!dump.IsDone)
+        {
+            foreach (var mapping in dump.Next(machine.Iommu!, 4096).Mappings.Where(m => m.Writable))
+            {
+                for (ulong at = 0; at < mapping.Length; at += GuestMemory.PageSize)
+                {
+                    pages.Add(mapping.Address + at);
+                }
+            }
+        }
+
+        return pages;
+    }
+
+    /// <summary>Addresses of RAM pages whose contents differ.</summary>
+    internal static List<ulong> Differences(VirtualMachine a, VirtualMachine b)
+    {
+        var pages = new List<ulong>();
+        for (var i = 0; i < a.Memory.PageCount; i++)
+        {
+            if (!a.Memory.Page(i).SequenceEqual(b.Memory.Page(i)))
+            {
+                pages.Add((ulong)i * GuestMemory.PageSize);
+            }
+        }
+
+        return pages;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        if (image.IsValueCreated)
+        {
+            image.Value.Dispose();
+        }
+    }
+}
