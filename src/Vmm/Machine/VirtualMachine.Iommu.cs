@@ -41,6 +41,7 @@ public sealed partial class VirtualMachine
     void Plug(PciFunction function, bool isBehindIommu)
     {
         Pci.Add(function);
+        Add(function, _ => { });
         if (isBehindIommu)
         {
             behindIommu.Add(function.Address);
