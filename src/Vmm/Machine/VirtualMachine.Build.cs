@@ -138,8 +138,9 @@ public sealed partial class VirtualMachine
 
         if (Config.Edu is { } edu)
         {
-            Edu = Add(new Edu("edu", new Bdf(0, EduSlot, 0), dma, Clock, edu), _ => { });
+            Edu = new("edu", new Bdf(0, EduSlot, 0), dma, Clock, edu);
             Plug(Edu.Function, true);
+            Add(Edu, _ => { });
         }
 
         for (var i = 0; i < Config.Disks.Count; i++)
@@ -161,16 +162,16 @@ public sealed partial class VirtualMachine
                 Transport = disk.BehindIommu ? transport : transport with { AccessPlatform = false },
             });
             virtioBlk.Add(device);
-            Add(device.Transport, _ => { });
             PlugVirtio(device.Transport);
+            Add(device.Transport, _ => { });
             return;
         }
 
         var controller = new NvmeController(
             $"nvme{index}", address, dma, Clock,
             new() { Namespaces = [new(backend, disk.BlockSize)], IoQueues = Math.Min(Config.Vcpus, 8), Serial = disk.Serial });
-        nvme.Add(Add(controller, _ => { }));
         Plug(controller.Function, disk.BehindIommu);
+        nvme.Add(Add(controller, _ => { }));
     }
 
     ulong InstructionsNow()

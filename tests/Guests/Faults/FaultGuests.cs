@@ -15,11 +15,23 @@ public sealed class FaultGuests : IDisposable
 
     readonly Lazy<MachineImage> image = new(Boot);
 
+    static readonly byte[] Contents = Random(7);
+
+    static byte[] Random(int seed)
+    {
+        var bytes = new byte[4 << 20];
+        new Random(seed).NextBytes(bytes);
+        return bytes;
+    }
+
+#pragma warning disable CA5351 // The guest's busybox offers it; nothing secret depends on it.
+    /// <summary>MD5 of the first half of the disk, in hexadecimal.</summary>
+    public static string FirstHalf { get; } = Convert.ToHexStringLower(System.Security.Cryptography.MD5.HashData(Contents.AsSpan(0, Contents.Length / 2)));
+#pragma warning restore CA5351
+
     static MachineImage Boot()
     {
-        var contents = new byte[4 << 20];
-        new Random(7).NextBytes(contents);
-        using var backend = new MemoryBlockBackend("disk", contents);
+        using var backend = new MemoryBlockBackend("disk", Contents);
         var config = new MachineConfig { MemoryBytes = 128 << 20, Vtd = new(), Disks = [new(() => backend.Fork())] };
         using var shell = new GuestShell(new(Kernel.Cloud, config, GuestShell.Init, "iommu.strict=1 nvme_core.io_timeout=2 nvme_core.max_retries=1"));
         shell.Expect(GuestShell.Ready);
