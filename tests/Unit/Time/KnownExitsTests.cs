@@ -97,10 +97,12 @@ public sealed class KnownExitsTests
         ("IoInstruction.Write", ExitHandler.User, 16, CostKind.PortUser),
         ("Rdmsr", ExitHandler.Kernel, 10, CostKind.Msr),
         ("Wrmsr", ExitHandler.Kernel, 4, CostKind.Msr),
-        ("EptMisconfiguration.Read", ExitHandler.Kernel, 9, CostKind.MmioKernel),
+        ("ApicAccess.Read", ExitHandler.Kernel, 9, CostKind.MmioKernel),
         ("EptMisconfiguration.Read", ExitHandler.User, 8, CostKind.MmioUser),
         ("EptMisconfiguration.Write", ExitHandler.User, 8, CostKind.MmioUser),
         ("pause", null, 11, CostKind.Pause),
+        // One at each of the exits above but HLT, on the way back.
+        ("cr4-read", null, 73, CostKind.Cr4Read),
         ("cache-flush", null, 12, CostKind.CacheFlush),
     ];
 
