@@ -1,7 +1,9 @@
 using System.Net;
 using Google.Protobuf.Reflection;
 using Grpc.Health.V1;
-using Grpc.Testing;
+using Vmm.Api.V1;
+using Vmm.Control.Hosting;
+using Vmm.Control.Services;
 using Vmm.Grpc.Client;
 using Vmm.Grpc.Hosting;
 
@@ -11,12 +13,14 @@ namespace Vmm.Bench.Control;
 internal sealed class ControlBed : IAsyncDisposable
 {
     const string Token = "bench";
+    const int KeptEvents = 1 << 17;
 
     static readonly MethodDescriptor Check = HealthReflection.Descriptor.Services[0].FindMethodByName("Check");
-    static readonly MethodDescriptor Stream = TestReflection.Descriptor.FindTypeByName<ServiceDescriptor>("TestService").FindMethodByName("StreamingOutputCall");
+    static readonly MethodDescriptor Watch = EventReflection.Descriptor.Services[0].FindMethodByName("WatchEvents");
     static readonly HealthCheckRequest Request = new();
 
     readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("vmm-");
+    readonly EventLog events = new(KeptEvents, "bench");
     ControlHost? host;
 
     /// <summary>Over the Unix socket.</summary>
@@ -29,7 +33,8 @@ internal sealed class ControlBed : IAsyncDisposable
     {
         var bed = new ControlBed();
         var path = Path.Combine(bed.folder.FullName, "s");
-        bed.host = await ControlHost.StartAsync(new ControlHostOptions { SocketPath = path, Tcp = new IPEndPoint(IPAddress.Loopback, 0), Token = Token, Interop = true }).ConfigureAwait(false);
+        var service = new EventService(new MachineRegistry(new ServerLimits(), bed.events), new WatcherSlots(16));
+        bed.host = await ControlHost.StartAsync(new ControlHostOptions { SocketPath = path, Tcp = new IPEndPoint(IPAddress.Loopback, 0), Token = Token, Services = [service.Methods] }).ConfigureAwait(false);
         bed.Unix = new GrpcChannel("unix:" + path);
         bed.Tcp = new GrpcChannel($"http://127.0.0.1:{bed.host.TcpPort}", Token);
         return bed;
@@ -38,18 +43,31 @@ internal sealed class ControlBed : IAsyncDisposable
     /// <summary>One unary call.</summary>
     public static Task CallAsync(GrpcChannel channel) => channel.UnaryAsync<HealthCheckRequest, HealthCheckResponse>(Check, Request);
 
-    /// <summary>Reads a stream of messages of some bytes, each flushed by the server on its own. Returns how many came.</summary>
-    public static async Task<int> StreamAsync(GrpcChannel channel, int messages, int bytes)
+    /// <summary>A machine's console wrote lines; returns the token from which a watcher sees them all.</summary>
+    public string AddLines(int count)
     {
-        var request = new StreamingOutputCallRequest { ResponseParameters = { Enumerable.Repeat(new ResponseParameters { Size = bytes }, messages) } };
-        await using var call = channel.ServerStreaming<StreamingOutputCallRequest, StreamingOutputCallResponse>(Stream, request);
-        var count = 0;
-        while (await call.MoveNext(default).ConfigureAwait(false))
+        events.Add("bench", 0, new WatchEventsResponse { ConsoleLine = new ConsoleLineEvent { Text = "the mark" } });
+        var position = events.Last - 1;
+        var token = events.Read(ref position)!.ResumeToken;
+        for (var i = 0; i < count; i++)
         {
-            count++;
+            events.Add("bench", (ulong)i * 1000, new WatchEventsResponse { ConsoleLine = new ConsoleLineEvent { Text = "[    1.234567] a line of the kernel, as long as lines are" } });
         }
 
-        return count;
+        return token;
+    }
+
+    /// <summary>Watches until so many events came, none of them a loss.</summary>
+    public static async Task WatchAsync(GrpcChannel channel, string token, int count)
+    {
+        await using var call = channel.ServerStreaming<WatchEventsRequest, WatchEventsResponse>(Watch, new WatchEventsRequest { ResumeToken = token });
+        for (var i = 0; i < count; i++)
+        {
+            if (!await call.MoveNext(default).ConfigureAwait(false) || call.Current.EventCase != WatchEventsResponse.EventOneofCase.ConsoleLine)
+            {
+                throw new InvalidOperationException($"event {i} did not come");
+            }
+        }
     }
 
     public async ValueTask DisposeAsync()

@@ -5,11 +5,10 @@ using Vmm.Grpc.Client;
 
 namespace Vmm.Bench.Control;
 
-/// <summary>What a call of the control plane costs: latency one by one, calls per second side by side, messages per second of a stream.</summary>
+/// <summary>What a call of the control plane costs: latency one by one, calls per second side by side, events per second of a watch stream.</summary>
 internal static class ControlComparison
 {
     const int Parallel = 32;
-    const int EventBytes = 64;
 
     /// <summary>Runs it, prints the report and writes the file.</summary>
     public static int Run(Options options) => RunAsync(options).GetAwaiter().GetResult();
@@ -27,7 +26,7 @@ internal static class ControlComparison
         {
             for (var i = 0; i < channels.Length; i++)
             {
-                var (one, rate, stream) = (await LatenciesAsync(channels[i].Channel, 2000 / scale).ConfigureAwait(false), await RateAsync(channels[i].Channel, 20_000 / scale).ConfigureAwait(false), await EventsAsync(channels[i].Channel, 100_000 / scale).ConfigureAwait(false));
+                var (one, rate, stream) = (await LatenciesAsync(channels[i].Channel, 2000 / scale).ConfigureAwait(false), await RateAsync(channels[i].Channel, 20_000 / scale).ConfigureAwait(false), await EventsAsync(bed, channels[i].Channel, 100_000 / scale).ConfigureAwait(false));
                 if (round >= 0)
                 {
                     latencies[i].AddRange(one);
@@ -40,9 +39,9 @@ internal static class ControlComparison
         var text = new StringBuilder();
         text.AppendLine("# Calls of the control plane\n");
         text.AppendLine($"Written by `dotnet run -c Release --project bench -- control`: server and client in one process, medians of {rounds} rounds after one to warm up.");
-        text.AppendLine($"Unary calls are `grpc.health.v1.Health/Check`; the stream has messages of {EventBytes} bytes, each flushed on its own.");
+        text.AppendLine($"Unary calls are `grpc.health.v1.Health/Check`; the stream is `vmm.v1.EventService/WatchEvents` catching up with console lines, each event flushed on its own.");
         text.AppendLine("Absolute figures are of the host that ran it, and of what else it did.\n");
-        text.AppendLine($"| over | latency, median | 99 % | calls/s, {Parallel} at once | stream messages/s |\n| --- | --- | --- | --- | --- |");
+        text.AppendLine($"| over | latency, median | 99 % | calls/s, {Parallel} at once | watch stream, events/s |\n| --- | --- | --- | --- | --- |");
         for (var i = 0; i < channels.Length; i++)
         {
             text.AppendLine(CultureInfo.InvariantCulture, $"| {channels[i].Name} | {At(latencies[i], 0.5):F0} us | {At(latencies[i], 0.99):F0} us | {At(rates[i], 0.5):N0} | {At(events[i], 0.5):N0} |");
@@ -85,12 +84,13 @@ internal static class ControlComparison
         return calls / Parallel * Parallel / Stopwatch.GetElapsedTime(start).TotalSeconds;
     }
 
-    /// <summary>Messages per second of one stream.</summary>
-    static async Task<double> EventsAsync(GrpcChannel channel, int messages)
+    /// <summary>Events per second of one watcher.</summary>
+    static async Task<double> EventsAsync(ControlBed bed, GrpcChannel channel, int count)
     {
+        var token = bed.AddLines(count);
         var start = Stopwatch.GetTimestamp();
-        var came = await ControlBed.StreamAsync(channel, messages, EventBytes).ConfigureAwait(false);
-        return came == messages ? messages / Stopwatch.GetElapsedTime(start).TotalSeconds : throw new InvalidOperationException($"{came} of {messages} messages came");
+        await ControlBed.WatchAsync(channel, token, count).ConfigureAwait(false);
+        return count / Stopwatch.GetElapsedTime(start).TotalSeconds;
     }
 
     static double At(List<double> values, double part) => values.Order().ElementAt((int)((values.Count - 1) * part));
