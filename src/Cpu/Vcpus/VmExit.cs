@@ -32,7 +32,7 @@ public struct VmExit
     /// <summary>Set by the handler to refuse an MSR access.</summary>
     public bool Refused;
 
-    /// <summary>Exit qualification (SDM 3C §27.2.1).</summary>
+    /// <summary>Exit qualification (SDM 3C §28.2.1).</summary>
     public ulong Qualification;
 
     /// <summary>Cycles that the host spends besides the exit's own cost: what the VMX part of the host did, such as reads of CR4.</summary>

@@ -245,7 +245,7 @@ public static class ExitReasons
     /// <summary>Kinds are below this.</summary>
     public const int Kinds = 10;
 
-    /// <summary>Bit 31 of the exit-reason field: the exit is a failed VM entry (SDM 3C §24.9.1).</summary>
+    /// <summary>Bit 31 of the exit-reason field: the exit is a failed VM entry (SDM 3C §25.9.1).</summary>
     public const uint EntryFailure = 1u << 31;
 
     /// <summary>Dense number of a key, below <see cref="Count"/> * <see cref="Kinds"/>.</summary>
