@@ -1496,9 +1496,37 @@ internal static unsafe class Binder
         }
     }
 
+    /// <summary>Instructions that are of interest to a hypervisor only.</summary>
+    static bool TryBindVmx(Op* op, Instruction* p, out bool ends)
+    {
+        ends = true;
+        switch (p->Mnemonic)
+        {
+            case Mnemonic.Vmcall or Mnemonic.Vmclear or Mnemonic.Vmlaunch or Mnemonic.Vmptrld or Mnemonic.Vmptrst or Mnemonic.Vmread
+                or Mnemonic.Vmresume or Mnemonic.Vmwrite or Mnemonic.Vmxoff or Mnemonic.Vmxon or Mnemonic.Invept or Mnemonic.Invvpid:
+                return End<VmxInstruction>(op, p);
+            case Mnemonic.Rdrand or Mnemonic.Rdseed:
+                return End<RandomNumber>(op, p);
+            case Mnemonic.Monitor or Mnemonic.Mwait:
+                return End<MonitorWait>(op, p);
+            case Mnemonic.Invpcid:
+                return End<InvalidatePcid>(op, p);
+            case Mnemonic.Xsetbv:
+                return End<Xsetbv>(op, p);
+            default:
+                ends = false;
+                return false;
+        }
+    }
+
     /// <summary>Instruction set extensions, each with a binder of its own; what none of them knows raises #UD.</summary>
     static bool BindExtension(Op* op, ref Instruction instruction, Instruction* p, uint mode)
     {
+        if (TryBindVmx(op, p, out var end))
+        {
+            return end;
+        }
+
         if (SseBinder.TryBind(op, ref instruction, p, mode, out var ends))
         {
             return ends;

@@ -2,6 +2,8 @@ using Iced.Intel;
 using Vmm.Cpu.Memory;
 using Vmm.Cpu.State;
 using Vmm.Cpu.Vcpus;
+using Vmm.Cpu.Vmx;
+using Vmm.Specs.X86;
 
 namespace Vmm.Cpu.Interpreter;
 
@@ -15,22 +17,29 @@ internal readonly unsafe struct MovFromCr : ICold
             return false;
         }
 
+        var gpr = InstructionInformation.Number(instruction.Op0Register);
         ulong value;
         switch (instruction.Op1Register)
         {
             case Register.CR0:
-                value = s->Cr0;
+                value = cpu.Vmx.GuestCr0;
                 break;
             case Register.CR2:
                 value = s->Cr2;
                 break;
             case Register.CR3:
+                if ((cpu.Vmx.Primary & PrimaryControls.Cr3Store) != 0)
+                {
+                    cpu.Vmx.Exit(op, ExitReason.CrAccess, CrAccessQualification.Mov(3, true, gpr).Raw, ExitKind.Read);
+                }
+
                 value = s->Cr3;
                 break;
             case Register.CR4:
-                value = s->Cr4;
+                value = cpu.Vmx.GuestCr4;
                 break;
             case Register.CR8:
+                cpu.Vmx.AccessCr8(op, true, gpr);
                 value = (ulong)(cpu.Apic?.TaskPriority >> 4 ?? 0);
                 break;
             default:
@@ -54,18 +63,21 @@ internal readonly unsafe struct MovToCr : ICold
         }
 
         var value = Operands.GetRegister(s, Operands.RegisterOffset(instruction.Op1Register), cpu.Is64 ? 8 : 4);
+        var gpr = InstructionInformation.Number(instruction.Op1Register);
         switch (instruction.Op0Register)
         {
             case Register.CR0:
-                return cpu.TryWriteCr0(value);
+                return cpu.Vmx.TryMovToCr0(op, value, gpr);
             case Register.CR2:
                 s->Cr2 = value;
                 return true;
             case Register.CR3:
+                cpu.Vmx.MovToCr3(op, value, gpr);
                 return cpu.TryWriteCr3(value);
             case Register.CR4:
-                return cpu.TryWriteCr4(value);
+                return cpu.Vmx.TryMovToCr4(op, value, gpr);
             case Register.CR8:
+                cpu.Vmx.AccessCr8(op, false, gpr);
                 if (value > 15)
                 {
                     return cpu.Fail(op, Vector.GP, 0);
@@ -75,6 +87,8 @@ internal readonly unsafe struct MovToCr : ICold
                 {
                     cpu.Apic.TaskPriority = (byte)(value << 4);
                 }
+
+                cpu.Vmx.CheckTprThreshold(value);
 
                 return true;
             default:
@@ -95,6 +109,7 @@ internal readonly unsafe struct MovDr : ICold
             return cpu.Fail(op, Vector.UD, 0);
         }
 
+        cpu.Vmx.AccessDr(op, number, !write, InstructionInformation.Number(write ? instruction.Op1Register : instruction.Op0Register));
         if (number is 4 or 5)
         {
             if ((s->Cr4 & Cr.Cr4DE) != 0)
@@ -144,8 +159,7 @@ internal readonly unsafe struct Clts : ICold
             return false;
         }
 
-        s->Cr0 &= ~Cr.Cr0TS;
-        cpu.UpdateMode();
+        cpu.Vmx.ClearTaskSwitched(op);
         return true;
     }
 }
@@ -160,7 +174,8 @@ internal readonly unsafe struct Lmsw : ICold
             return false;
         }
 
-        return cpu.TryWriteCr0(s->Cr0 & ~0xEul | value & 0xF | s->Cr0 & 1);
+        var memory = instruction.Op0Kind != OpKind.Register;
+        return cpu.Vmx.TryLmsw(op, (ushort)value, memory, memory ? Operands.Address(s, op, 2, false) : 0);
     }
 }
 
@@ -175,7 +190,7 @@ internal readonly unsafe struct Smsw : ICold
         }
 
         var size = instruction.Op0Kind == OpKind.Register ? instruction.Op0Register.GetSize() : 2;
-        return Operands.TryWrite(s, op, ref instruction, 0, size, s->Cr0);
+        return Operands.TryWrite(s, op, ref instruction, 0, size, cpu.Vmx.GuestCr0);
     }
 }
 
@@ -190,6 +205,11 @@ internal readonly unsafe struct Invlpg : ICold
         }
 
         var va = cpu.Is64 ? Operands.Address(s, op, 1, false) : AddressChecked.Offset(s, op) + (&s->Es + op->Segment)->Base & 0xFFFF_FFFF;
+        if ((cpu.Vmx.Primary & PrimaryControls.Invlpg) != 0)
+        {
+            cpu.Vmx.Exit(op, ExitReason.Invlpg, va);
+        }
+
         cpu.FlushPage(va);
         return true;
     }

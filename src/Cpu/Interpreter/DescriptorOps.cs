@@ -10,8 +10,13 @@ internal readonly unsafe struct LoadTable : ICold
 {
     public static bool Run(Vcpu cpu, CpuState* s, Op* op, ref Instruction instruction)
     {
-        if (!Privilege.TryKernel(cpu, s, op)
-            || !Operands.TryLoad(s, op, Operands.Address(s, op, 2, false), 2, out var limit)
+        if (!Privilege.TryKernel(cpu, s, op))
+        {
+            return false;
+        }
+
+        cpu.Vmx.AccessTable(op, instruction);
+        if (!Operands.TryLoad(s, op, Operands.Address(s, op, 2, false), 2, out var limit)
             || !Operands.TryLoad(s, op, Operands.Address(s, op, cpu.Is64 ? 8 : 4, false, 2), cpu.Is64 ? 8 : 4, out var address))
         {
             return false;
@@ -49,8 +54,13 @@ internal readonly unsafe struct StoreTable : ICold
     {
         var global = instruction.Mnemonic == Mnemonic.Sgdt;
         var size = cpu.Is64 ? 8 : 4;
-        return Privilege.TryUmip(cpu, s, op)
-            && cpu.TryProbeWrite(op, Operands.Address(s, op, 2 + size, true), 2 + size)
+        if (!Privilege.TryUmip(cpu, s, op))
+        {
+            return false;
+        }
+
+        cpu.Vmx.AccessTable(op, instruction);
+        return cpu.TryProbeWrite(op, Operands.Address(s, op, 2 + size, true), 2 + size)
             && Operands.TryStore(s, op, Operands.Address(s, op, 2, true), 2, global ? s->GdtLimit : s->IdtLimit)
             && Operands.TryStore(s, op, Operands.Address(s, op, size, true, 2), size, global ? s->GdtBase : s->IdtBase);
     }
@@ -66,7 +76,13 @@ internal readonly unsafe struct LoadSystemSegment : ICold
             return cpu.Fail(op, Vector.UD, 0);
         }
 
-        if (!Privilege.TryKernel(cpu, s, op) || !Operands.TryRead(s, op, ref instruction, 0, 2, out var value))
+        if (!Privilege.TryKernel(cpu, s, op))
+        {
+            return false;
+        }
+
+        cpu.Vmx.AccessSelector(op, instruction);
+        if (!Operands.TryRead(s, op, ref instruction, 0, 2, out var value))
         {
             return false;
         }
@@ -158,7 +174,13 @@ internal readonly unsafe struct StoreSystemSegment : ICold
 
         var selector = instruction.Mnemonic == Mnemonic.Str ? s->Tr.Selector : s->Ldtr.Selector;
         var size = instruction.Op0Kind == OpKind.Register ? instruction.Op0Register.GetSize() : 2;
-        return Privilege.TryUmip(cpu, s, op) && Operands.TryWrite(s, op, ref instruction, 0, size, selector);
+        if (!Privilege.TryUmip(cpu, s, op))
+        {
+            return false;
+        }
+
+        cpu.Vmx.AccessSelector(op, instruction);
+        return Operands.TryWrite(s, op, ref instruction, 0, size, selector);
     }
 }
 

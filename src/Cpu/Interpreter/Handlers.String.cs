@@ -329,7 +329,7 @@ internal static unsafe partial class Handlers
             return null;
         }
 
-        var value = cpu.PortIn(op, (ushort)s->Gpr[2], sizeof(T));
+        var value = cpu.StringIn(op, new((ushort)s->Gpr[2], sizeof(T), true, true, repeat, false), target);
         if (!Mem.TryStore<T>(s, op, target, value))
         {
             return null;
@@ -357,12 +357,13 @@ internal static unsafe partial class Handlers
             return Next(s, op);
         }
 
-        if (!Mem.TryLoad<T>(s, op, StringAt(s, op, 6, op->Segment, sizeof(T), false), out var value))
+        var source = StringAt(s, op, 6, op->Segment, sizeof(T), false);
+        if (!Mem.TryLoad<T>(s, op, source, out var value))
         {
             return null;
         }
 
-        cpu.PortOut(op, (ushort)s->Gpr[2], sizeof(T), value);
+        cpu.StringOut(op, new((ushort)s->Gpr[2], sizeof(T), false, true, repeat, false), source, value);
         SetCounted(s, op, 6, s->Gpr[6] + (ulong)Step<T>(s));
         return FinishPortString(s, op, repeat, left);
     }

@@ -23,7 +23,7 @@ internal readonly unsafe struct MovToSegment : ICold
 
         if (number == Seg.SS)
         {
-            s->Shadow = 1;
+            s->Shadow = 2;
         }
 
         return true;
@@ -89,7 +89,7 @@ internal readonly unsafe struct PopSegment : ICold
         PushSegment.Move(cpu, s, size);
         if (number == Seg.SS)
         {
-            s->Shadow = 1;
+            s->Shadow = 2;
         }
 
         return true;

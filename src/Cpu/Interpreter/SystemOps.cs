@@ -40,8 +40,11 @@ internal readonly unsafe struct Hlt : ICold
             return false;
         }
 
-        var exit = new VmExit { Reason = ExitReason.Hlt, Vcpu = cpu.Index };
-        cpu.CallOut(op, ref exit);
+        if ((cpu.Vmx.Primary & PrimaryControls.Hlt) != 0)
+        {
+            cpu.Vmx.Exit(op, ExitReason.Hlt);
+        }
+
         s->Stop = StopReason.Halt;
         return true;
     }
@@ -62,15 +65,26 @@ internal readonly unsafe struct Rdtsc : ICold
 {
     public static bool Run(Vcpu cpu, CpuState* s, Op* op, ref Instruction instruction)
     {
+        var extended = instruction.Mnemonic == Mnemonic.Rdtscp;
+        if (extended && (cpu.Vmx.Secondary & SecondaryControls.EnableRdtscp) == 0)
+        {
+            return cpu.Fail(op, Vector.UD, 0);
+        }
+
         if (s->Cpl != 0 && (s->Cr4 & Cr.Cr4TSD) != 0)
         {
             return cpu.Fail(op, Vector.GP, 0);
         }
 
+        if ((cpu.Vmx.Primary & PrimaryControls.Rdtsc) != 0)
+        {
+            cpu.Vmx.Exit(op, extended ? ExitReason.Rdtscp : ExitReason.Rdtsc);
+        }
+
         var tsc = cpu.ReadTsc();
         s->Gpr[0] = (uint)tsc;
         s->Gpr[2] = tsc >> 32;
-        if (instruction.Mnemonic == Mnemonic.Rdtscp)
+        if (extended)
         {
             s->Gpr[1] = (uint)s->TscAux;
         }
@@ -82,7 +96,15 @@ internal readonly unsafe struct Rdtsc : ICold
 /// <summary>RDPMC: no counters are advertised, so every index is out of range.</summary>
 internal readonly unsafe struct Rdpmc : ICold
 {
-    public static bool Run(Vcpu cpu, CpuState* s, Op* op, ref Instruction instruction) => cpu.Fail(op, Vector.GP, 0);
+    public static bool Run(Vcpu cpu, CpuState* s, Op* op, ref Instruction instruction)
+    {
+        if ((s->Cpl == 0 || (s->Cr4 & Cr.Cr4PCE) != 0) && (cpu.Vmx.Primary & PrimaryControls.Rdpmc) != 0)
+        {
+            cpu.Vmx.Exit(op, ExitReason.Rdpmc);
+        }
+
+        return cpu.Fail(op, Vector.GP, 0);
+    }
 }
 
 /// <summary>RDMSR.</summary>
@@ -95,6 +117,7 @@ internal readonly unsafe struct Rdmsr : ICold
             return false;
         }
 
+        cpu.Vmx.AccessMsr(op, (uint)s->Gpr[1], false);
         if (!cpu.TryReadMsr((uint)s->Gpr[1], out var value))
         {
             return cpu.Fail(op, Vector.GP, 0);
@@ -116,6 +139,7 @@ internal readonly unsafe struct Wrmsr : ICold
             return false;
         }
 
+        cpu.Vmx.AccessMsr(op, (uint)s->Gpr[1], true);
         return cpu.TryWriteMsr((uint)s->Gpr[1], s->Gpr[2] << 32 | (uint)s->Gpr[0]) || cpu.Fail(op, Vector.GP, 0);
     }
 }
@@ -140,6 +164,7 @@ internal readonly unsafe struct Pause : ICold
 {
     public static bool Run(Vcpu cpu, CpuState* s, Op* op, ref Instruction instruction)
     {
+        cpu.Vmx.Pause(op);
         cpu.Charge(op, CostKind.Pause);
         return true;
     }
@@ -160,13 +185,14 @@ internal readonly unsafe struct PortAccess : ICold
         }
 
         cpu.BeginCold(op);
+        var qualification = new IoQualification(port, size, input, false, false, instruction.GetOpKind(portOperand) != OpKind.Register);
         if (input)
         {
-            Operands.SetRegister(s, 0, size, cpu.PortIn(op, port, size));
+            Operands.SetRegister(s, 0, size, cpu.PortIn(op, qualification));
         }
         else
         {
-            cpu.PortOut(op, port, size, Operands.GetRegister(s, 0, size));
+            cpu.PortOut(op, qualification, Operands.GetRegister(s, 0, size));
         }
 
         return true;
@@ -176,7 +202,24 @@ internal readonly unsafe struct PortAccess : ICold
 /// <summary>INVD and WBINVD: there is no cache to flush.</summary>
 internal readonly unsafe struct CacheFlush : ICold
 {
-    public static bool Run(Vcpu cpu, CpuState* s, Op* op, ref Instruction instruction) => Privilege.TryKernel(cpu, s, op);
+    public static bool Run(Vcpu cpu, CpuState* s, Op* op, ref Instruction instruction)
+    {
+        if (!Privilege.TryKernel(cpu, s, op))
+        {
+            return false;
+        }
+
+        if (instruction.Mnemonic == Mnemonic.Invd)
+        {
+            cpu.Vmx.Exit(op, ExitReason.Invd);
+        }
+        else if ((cpu.Vmx.Secondary & SecondaryControls.Wbinvd) != 0)
+        {
+            cpu.Vmx.Exit(op, ExitReason.Wbinvd);
+        }
+
+        return true;
+    }
 }
 
 /// <summary>CLFLUSH: faults like a load of one byte.</summary>

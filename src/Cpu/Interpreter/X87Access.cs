@@ -46,6 +46,7 @@ internal static unsafe class X87Gate
 
         // IGNNE# is taken as asserted unless the machine says otherwise.
         var exit = new VmExit { Reason = ExitReason.ExceptionOrNmi, Kind = ExitKind.FloatError, Vcpu = cpu.Index, Data = 1 };
+        cpu.Vmx.DescribeFloatError();
         cpu.CallOut(op, ref exit);
         return exit.Data != 0 || cpu.Retry(op);
     }

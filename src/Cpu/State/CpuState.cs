@@ -209,7 +209,7 @@ public unsafe struct CpuState
     /// <summary>Code mode key of the decoder.</summary>
     public uint Mode;
 
-    /// <summary>Non-zero: interrupts are held off for one instruction (STI, MOV SS).</summary>
+    /// <summary>Non-zero: interrupts are held off for one instruction: 1 STI, 2 MOV SS or POP SS.</summary>
     public int Shadow;
 
     /// <summary>Exception in flight: vector.</summary>
@@ -308,7 +308,7 @@ public unsafe struct CpuState
     /// <summary>The part of <see cref="Extra"/> that the engine itself used beyond instructions.</summary>
     public long Stalled;
 
-    /// <summary>Events that may need attention: 1 INTR, 2 NMI or INIT.</summary>
+    /// <summary>Events that may need attention: 1 INTR, 2 NMI or INIT, 4 VMX.</summary>
     public int Pending;
 
     /// <summary>Vector that SSE instructions raise under CR0.EM, CR0.TS and CR4.OSFXSR (#UD or #NM), or 0. Derived.</summary>

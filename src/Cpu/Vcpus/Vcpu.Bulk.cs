@@ -150,16 +150,30 @@ public sealed unsafe partial class Vcpu
         return true;
     }
 
-    internal ulong PortIn(Op* op, ushort port, int size)
+    internal ulong PortIn(Op* op, IoQualification access) => Port(op, access, ExitKind.Read, 0);
+
+    internal void PortOut(Op* op, IoQualification access, ulong value) => Port(op, access, ExitKind.Write, value);
+
+    internal ulong StringIn(Op* op, IoQualification access, ulong target)
     {
-        var exit = new VmExit { Reason = ExitReason.IoInstruction, Kind = ExitKind.Read, Vcpu = Index, Address = port, Size = size };
-        CallOut(op, ref exit);
-        return exit.Data;
+        Vmx.DescribeString(op, target);
+        return PortIn(op, access);
     }
 
-    internal void PortOut(Op* op, ushort port, int size, ulong value)
+    internal void StringOut(Op* op, IoQualification access, ulong source, ulong value)
     {
-        var exit = new VmExit { Reason = ExitReason.IoInstruction, Kind = ExitKind.Write, Vcpu = Index, Address = port, Size = size, Data = value };
+        Vmx.DescribeString(op, source);
+        PortOut(op, access, value);
+    }
+
+    ulong Port(Op* op, IoQualification access, ExitKind kind, ulong value)
+    {
+        var exit = new VmExit
+        {
+            Reason = ExitReason.IoInstruction, Kind = kind, By = Vmx.PortService(access.Port, access.Size), Vcpu = Index, Address = access.Port,
+            Size = access.Size, Data = value, Qualification = access.Raw,
+        };
         CallOut(op, ref exit);
+        return exit.Data;
     }
 }

@@ -1,5 +1,6 @@
 using Vmm.Cpu.Interpreter;
 using Vmm.Cpu.State;
+using Vmm.Specs.X86;
 
 namespace Vmm.Cpu.Vcpus;
 
@@ -72,7 +73,8 @@ public sealed unsafe partial class Vcpu
     }
 
     /// <summary>Delivers the exception in the state, following the double-fault table; the third fault shuts the processor down.</summary>
-    void DeliverException()
+    /// <param name="injected">The hypervisor injects it: the exception bitmap does not apply to it.</param>
+    void DeliverException(bool injected = false)
     {
         var vector = s->ExceptionVector;
         var hasError = s->ExceptionHasError != 0;
@@ -82,6 +84,11 @@ public sealed unsafe partial class Vcpu
         if (kind != KindFault)
         {
             next = WrapRip(next + s->ExceptionLength);
+        }
+
+        if (!injected && vector != Vector.MC)
+        {
+            Intercept(vector, hasError, error, kind);
         }
 
         if (vector == Vector.DB && kind == KindFault)
@@ -100,8 +107,10 @@ public sealed unsafe partial class Vcpu
             }
 
             var external = kind == KindFault || kind == KindInt1;
+            Vmx.BeginVectoring(EventInfo(vector, kind, hasError), error);
             if (TryDeliver(vector, hasError, error, kind, next, external))
             {
+                Vmx.EndVectoring();
                 return;
             }
 
@@ -110,6 +119,7 @@ public sealed unsafe partial class Vcpu
             s->Stop = StopReason.None;
             if ((vector == Vector.DF && kind == KindFault) || round >= 3)
             {
+                Vmx.EndVectoring();
                 Shutdown($"triple fault: {VectorName(second)} (error 0x{secondError:x}) while delivering a double fault at rip 0x{s->Rip:x}");
                 return;
             }
@@ -126,6 +136,14 @@ public sealed unsafe partial class Vcpu
             else
             {
                 (vector, hasError, error) = (second, s->ExceptionHasError != 0, secondError);
+                Intercept(vector, hasError, error, kind);
+            }
+
+            // A double fault is an exception of its own; exits that it causes directly name no other event.
+            Vmx.EndVectoring();
+            if (doubles)
+            {
+                Intercept(vector, hasError, error, kind);
             }
         }
     }
@@ -141,8 +159,10 @@ public sealed unsafe partial class Vcpu
     void DeliverInterrupt(byte vector)
     {
         s->Stop = StopReason.None;
+        Vmx.BeginVectoring(new(vector, vector == Vector.NMI ? InterruptionType.Nmi : InterruptionType.External, false), 0);
         if (TryDeliver(vector, false, 0, KindFault, s->Rip, true, isInterrupt: true))
         {
+            Vmx.EndVectoring();
             return;
         }
 

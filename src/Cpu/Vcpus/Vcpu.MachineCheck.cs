@@ -62,6 +62,9 @@ public sealed unsafe partial class Vcpu
     /// </summary>
     bool TryBeginMachineCheck()
     {
+        // The hypervisor has had its exit before it injects anything.
+        Vmx.ExitOnMachineChecks();
+        NoteInjection();
         var flags = Mca!.Take();
         UpdateOther();
         if ((s->Cr4 & Cr.Cr4MCE) == 0)

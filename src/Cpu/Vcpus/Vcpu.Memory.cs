@@ -17,6 +17,7 @@ public sealed unsafe partial class Vcpu
 
     struct PendingModify
     {
+        public ulong Linear;
         public ulong First;
         public ulong Second;
         public int FirstLength;
@@ -52,10 +53,10 @@ public sealed unsafe partial class Vcpu
             return true;
         }
 
-        CopyIn(op, first, (byte*)s->Scratch, firstLength);
+        CopyIn(op, first, va, (byte*)s->Scratch, firstLength);
         if (firstLength < size)
         {
-            CopyIn(op, second, (byte*)s->Scratch + firstLength, size - firstLength);
+            CopyIn(op, second, va + (ulong)firstLength, (byte*)s->Scratch + firstLength, size - firstLength);
         }
 
         return true;
@@ -70,10 +71,10 @@ public sealed unsafe partial class Vcpu
             return false;
         }
 
-        CopyOut(op, first, (byte*)s->Scratch, firstLength);
+        CopyOut(op, first, va, (byte*)s->Scratch, firstLength);
         if (firstLength < size)
         {
-            CopyOut(op, second, (byte*)s->Scratch + firstLength, size - firstLength);
+            CopyOut(op, second, va + (ulong)firstLength, (byte*)s->Scratch + firstLength, size - firstLength);
         }
 
         return true;
@@ -92,23 +93,23 @@ public sealed unsafe partial class Vcpu
         }
 
         *(ulong*)s->Scratch = 0;
-        CopyIn(op, first, (byte*)s->Scratch, firstLength);
+        CopyIn(op, first, va, (byte*)s->Scratch, firstLength);
         if (firstLength < size)
         {
-            CopyIn(op, second, (byte*)s->Scratch + firstLength, size - firstLength);
+            CopyIn(op, second, va + (ulong)firstLength, (byte*)s->Scratch + firstLength, size - firstLength);
         }
 
-        modify = new() { First = first, Second = second, FirstLength = firstLength, Size = size };
+        modify = new() { Linear = va, First = first, Second = second, FirstLength = firstLength, Size = size };
         return (byte*)s->Scratch;
     }
 
     internal void CommitModify(Op* op)
     {
         var pending = modify;
-        CopyOut(op, pending.First, (byte*)s->Scratch, pending.FirstLength);
+        CopyOut(op, pending.First, pending.Linear, (byte*)s->Scratch, pending.FirstLength);
         if (pending.FirstLength < pending.Size)
         {
-            CopyOut(op, pending.Second, (byte*)s->Scratch + pending.FirstLength, pending.Size - pending.FirstLength);
+            CopyOut(op, pending.Second, pending.Linear + (ulong)pending.FirstLength, (byte*)s->Scratch + pending.FirstLength, pending.Size - pending.FirstLength);
         }
     }
 
@@ -328,9 +329,10 @@ public sealed unsafe partial class Vcpu
         fetch + (((user ? CpuState.FetchSets : 0) + (int)(va >> 12 & CpuState.FetchSets - 1)) * CpuState.FetchWays);
 
     /// <summary>Instruction bytes from physical memory; outside RAM they come from the bus.</summary>
-    internal void FetchBytes(ulong physical, byte* destination, int size) => CopyIn(null, physical, destination, size);
+    internal void FetchBytes(ulong physical, byte* destination, int size) =>
+        CopyIn(null, physical, Is64 ? s->Rip : s->Cs.Base + s->Rip & 0xFFFF_FFFF, destination, size, ExitKind.Execute);
 
-    void CopyIn(Op* op, ulong physical, byte* destination, int size)
+    void CopyIn(Op* op, ulong physical, ulong linear, byte* destination, int size, ExitKind kind = ExitKind.Read)
     {
         var host = memory.Pointer(physical & ~0xFFFul);
         if (host != null)
@@ -343,17 +345,18 @@ public sealed unsafe partial class Vcpu
         while (size > 0)
         {
             var part = size >= 8 ? 8 : size >= 4 ? 4 : size >= 2 ? 2 : 1;
-            var exit = new VmExit { Reason = ExitReason.EptMisconfiguration, Kind = ExitKind.Read, Vcpu = Index, Address = physical, Size = part };
+            var exit = Vmx.MemoryExit(physical, part, kind, linear);
             CallOut(op, ref exit);
             var data = exit.Data;
             Buffer.MemoryCopy(&data, destination, part, part);
             physical += (ulong)part;
+            linear += (ulong)part;
             destination += part;
             size -= part;
         }
     }
 
-    void CopyOut(Op* op, ulong physical, byte* source, int size)
+    void CopyOut(Op* op, ulong physical, ulong linear, byte* source, int size)
     {
         var host = memory.Pointer(physical & ~0xFFFul);
         if (host != null)
@@ -368,9 +371,11 @@ public sealed unsafe partial class Vcpu
             var part = size >= 8 ? 8 : size >= 4 ? 4 : size >= 2 ? 2 : 1;
             ulong data = 0;
             Buffer.MemoryCopy(source, &data, part, part);
-            var exit = new VmExit { Reason = ExitReason.EptMisconfiguration, Kind = ExitKind.Write, Vcpu = Index, Address = physical, Size = part, Data = data };
+            var exit = Vmx.MemoryExit(physical, part, ExitKind.Write, linear);
+            exit.Data = data;
             CallOut(op, ref exit);
             physical += (ulong)part;
+            linear += (ulong)part;
             source += part;
             size -= part;
         }
@@ -381,7 +386,18 @@ public sealed unsafe partial class Vcpu
     {
         SyncClock(op);
         var before = clock.Now;
+        var leaves = exit.By != ExitService.Direct;
+        if (leaves)
+        {
+            Vmx.Leave(op == null ? current : op, exit);
+        }
+
         exits!.Handle(ref exit);
+        if (leaves && exit.Reason is not (ExitReason.Hlt or ExitReason.TripleFault))
+        {
+            Vmx.Return();
+        }
+
         GiveUp(clock.Now - before);
         if (stopRequested && op != null)
         {
@@ -399,7 +415,7 @@ public sealed unsafe partial class Vcpu
     }
 
     /// <summary>Time that passed on the clock meanwhile is time that this turn does not have any more.</summary>
-    void GiveUp(ulong cycles)
+    internal void GiveUp(ulong cycles)
     {
         if (cycles != 0)
         {
@@ -425,7 +441,7 @@ public sealed unsafe partial class Vcpu
                 return false;
             }
 
-            CopyIn(null, physical, bytes + done, part);
+            CopyIn(null, physical, at, bytes + done, part);
             done += part;
         }
 
@@ -444,10 +460,10 @@ public sealed unsafe partial class Vcpu
             return false;
         }
 
-        CopyOut(null, physical, bytes, first);
+        CopyOut(null, physical, linear, bytes, first);
         if (first < sizeof(T))
         {
-            CopyOut(null, second, bytes + first, sizeof(T) - first);
+            CopyOut(null, second, linear + (ulong)first, bytes + first, sizeof(T) - first);
         }
 
         return true;

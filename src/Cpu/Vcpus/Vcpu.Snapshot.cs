@@ -90,8 +90,8 @@ public sealed unsafe partial class Vcpu : ISnapshotPart
         initPending = reader.Flag();
         startUpPending = reader.Flag();
         startUpVector = reader.U8();
-        s->Pending = (int)(reader.U32() & 3);
-        s->Shadow = (int)(reader.U32() & 1);
+        s->Pending = (int)(reader.U32() & 7);
+        s->Shadow = (int)Math.Min(reader.U32(), 2);
         s->NmiBlocked = (byte)(reader.U8() & 1);
         LoadRegisters(reader);
         Mca?.Load(reader);

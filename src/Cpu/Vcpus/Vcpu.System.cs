@@ -29,6 +29,7 @@ public sealed unsafe partial class Vcpu
         s->Pending &= PendingIntr;
         Activity = Index == 0 ? Activity.Active : Activity.WaitForStartUp;
         ShutdownCause = null;
+        Vmx.Reset();
     }
 
     /// <summary>Call after changing <see cref="State"/> from outside: caches of it are rebuilt.</summary>
@@ -70,6 +71,7 @@ public sealed unsafe partial class Vcpu
         s->Stop = StopReason.None;
         FlushTlb();
         UpdateMode();
+        Vmx.AdoptControlRegisters();
     }
 
     /// <summary>MOV to CR0, LMSW, CLTS. False: #GP waits.</summary>
@@ -119,6 +121,7 @@ public sealed unsafe partial class Vcpu
         }
 
         UpdateMode();
+        Vmx.NoteControlRegisters();
         return true;
     }
 
@@ -172,6 +175,7 @@ public sealed unsafe partial class Vcpu
         }
 
         UpdateMode();
+        Vmx.NoteControlRegisters();
         return true;
     }
 
@@ -214,7 +218,7 @@ public sealed unsafe partial class Vcpu
     internal ulong ReadTsc()
     {
         SyncClock(null);
-        return clock.Now + s->TscOffset;
+        return Vmx.GuestTsc(clock.Now);
     }
 
     /// <summary>RDMSR. False: #GP(0) is due.</summary>
@@ -232,7 +236,7 @@ public sealed unsafe partial class Vcpu
                 value = ReadTsc();
                 return true;
             case 0x1B or 0x6E0 or (>= 0x800 and <= 0x8FF):
-                var exit = new VmExit { Reason = ExitReason.Rdmsr, Vcpu = Index, Address = msr, Size = 8 };
+                var exit = new VmExit { Reason = ExitReason.Rdmsr, By = Vmx.MsrService(msr, false), Vcpu = Index, Address = msr, Size = 8 };
                 CallOut(current, ref exit);
                 value = exit.Data;
                 return !exit.Refused;
@@ -281,7 +285,7 @@ public sealed unsafe partial class Vcpu
                 SetTscOffset(s->TscOffset + delta);
                 return true;
             case 0x1B or 0x6E0 or (>= 0x800 and <= 0x8FF):
-                var exit = new VmExit { Reason = ExitReason.Wrmsr, Vcpu = Index, Address = msr, Size = 8, Data = value };
+                var exit = new VmExit { Reason = ExitReason.Wrmsr, By = Vmx.MsrService(msr, true), Vcpu = Index, Address = msr, Size = 8, Data = value };
                 CallOut(current, ref exit);
                 return !exit.Refused;
             case 0x3A:
@@ -337,7 +341,7 @@ public sealed unsafe partial class Vcpu
         }
     }
 
-    void SetTscOffset(ulong offset)
+    internal void SetTscOffset(ulong offset)
     {
         s->TscOffset = offset;
         if (Apic != null)
@@ -405,7 +409,7 @@ public sealed unsafe partial class Vcpu
         s->Gpr[3] = result.Ebx;
         s->Gpr[1] = result.Ecx;
         s->Gpr[2] = result.Edx;
-        var exit = new VmExit { Reason = ExitReason.Cpuid, Vcpu = Index, Address = leaf, Size = 4, Data = subleaf };
+        var exit = new VmExit { Reason = ExitReason.Cpuid, By = ExitService.Vcpu, Vcpu = Index, Address = leaf, Size = 4, Data = subleaf };
         CallOut(current, ref exit);
     }
 }

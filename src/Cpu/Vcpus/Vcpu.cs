@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using Vmm.Cpu.Interpreter;
 using Vmm.Cpu.Memory;
 using Vmm.Cpu.State;
+using Vmm.Cpu.Vmx;
 using Vmm.Platform.Interrupts;
 using Vmm.Platform.Memory;
 using Vmm.Platform.Time;
@@ -59,7 +60,8 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
     /// <param name="memory">Guest RAM.</param>
     /// <param name="code">Decoded code of the machine, shared by its vCPUs.</param>
     /// <param name="clock">Virtual time.</param>
-    public Vcpu(int index, CpuModel model, GuestMemory memory, CodeCache code, VirtualClock clock)
+    /// <param name="vmx">How the hypervisor runs it; the default when null.</param>
+    public Vcpu(int index, CpuModel model, GuestMemory memory, CodeCache code, VirtualClock clock, VmxOptions? vmx = null)
     {
         Index = index;
         this.model = model;
@@ -85,11 +87,22 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
         s->TlbGen = 1;
         Mca = model.MachineCheck is { } options ? new(options) : null;
         code.Attach(this);
+        Vmx = new(this, clock, vmx ?? new());
         Reset();
     }
 
     /// <summary>Number in the machine.</summary>
     public int Index { get; }
+
+    /// <summary>VMX non-root operation: the VMCS that it runs under, and the processor below.</summary>
+    public NonRoot Vmx { get; }
+
+    /// <summary>Takes what happens outside runs; a run sets it too.</summary>
+    public IExitHandler? Handler
+    {
+        get => exits;
+        set => exits = value;
+    }
 
     /// <summary>Local APIC; set once by the machine builder.</summary>
     public ILocalApic? Apic { get; set; }
@@ -126,8 +139,8 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
 
     bool HasWakeEvent => Activity switch
     {
-        Activity.Halted => nmiPending || initPending || IsMachineCheckWaiting || (s->Pending & PendingIntr) != 0 && (s->FlagRest & Cr.IF) != 0,
-        Activity.WaitForStartUp => startUpPending || initPending || IsMachineCheckWaiting,
+        Activity.Halted => nmiPending || initPending || IsMachineCheckWaiting || Vmx.Wakes || (s->Pending & PendingIntr) != 0 && (s->FlagRest & Cr.IF) != 0,
+        Activity.WaitForStartUp => startUpPending || initPending || IsMachineCheckWaiting || Vmx.Wakes,
         _ => initPending,
     };
 
@@ -137,7 +150,13 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
     public void SetIntr(bool asserted)
     {
         var idle = !IsRunnable;
+        var rises = asserted && (s->Pending & PendingIntr) == 0;
         s->Pending = asserted ? s->Pending | PendingIntr : s->Pending & ~PendingIntr;
+        if (rises)
+        {
+            Vmx.Kick();
+        }
+
         if (asserted)
         {
             RequestCheck();
@@ -160,6 +179,7 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
         var idle = !IsRunnable;
         nmiPending = true;
         s->Pending |= PendingOther;
+        Vmx.Kick();
         RequestCheck();
         NoteWake(idle);
     }
@@ -170,6 +190,7 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
         var idle = !IsRunnable;
         initPending = true;
         s->Pending |= PendingOther;
+        Vmx.Kick();
         RequestCheck();
         NoteWake(idle);
     }
@@ -219,7 +240,7 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
         syncedAt = 0;
         running = true;
         stopRequested = false;
-        yieldRequested = false;
+        yieldRequested = !Vmx.TryBegin();
         while (true)
         {
             if (stopRequested)
@@ -238,6 +259,11 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
             {
                 inShadow = false;
                 RunOne();
+            }
+            else if (Vmx.IsStepping)
+            {
+                StepForMonitor();
+                continue;
             }
             else if (s->DebugActive != 0 || (s->FlagRest & (Cr.TF | Cr.RF)) != 0)
             {
@@ -372,6 +398,8 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
             return true;
         }
 
+        Vmx.Service(s->Shadow != 0);
+
         // Machine checks come before everything else, INIT included (SDM 3A table 6-2).
         if (IsMachineCheckWaiting && Activity != Activity.Shutdown && !TryTakeMachineCheck())
         {
@@ -410,7 +438,7 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
         s->Shadow = 0;
         var intr = (s->Pending & PendingIntr) != 0 && (s->FlagRest & Cr.IF) != 0;
         var nmi = nmiPending && s->NmiBlocked == 0;
-        if (shadow != 0 && (intr || nmi) && Activity == Activity.Active)
+        if (shadow != 0 && (intr || nmi || (s->Pending & NonRoot.PendingBit) != 0) && Activity == Activity.Active)
         {
             inShadow = true;
             return true;
@@ -420,17 +448,42 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
         {
             nmiPending = false;
             UpdateOther();
-            Activity = Activity.Active;
-            s->NmiBlocked = 1;
-            DeliverInterrupt(Vector.NMI);
+            TakeNmi();
         }
         else if (intr)
         {
             Activity = Activity.Active;
+            NoteInjection();
             DeliverInterrupt(Apic!.Acknowledge());
         }
 
+        if (Activity == Activity.Active)
+        {
+            Vmx.Resume();
+        }
+
+        if (((s->Pending & PendingIntr) != 0 || nmiPending) && Activity == Activity.Active)
+        {
+            Vmx.AwaitWindow((s->Pending & PendingIntr) != 0, nmiPending);
+        }
+
         return Activity == Activity.Active;
+    }
+
+    void TakeNmi()
+    {
+        Activity = Activity.Active;
+        s->NmiBlocked = 1;
+        NoteInjection();
+        DeliverInterrupt(Vector.NMI);
+    }
+
+    void NoteInjection()
+    {
+        SyncClock(null);
+        var before = clock.Now;
+        Vmx.NoteInjection();
+        GiveUp(clock.Now - before);
     }
 
     /// <summary>Runs exactly one instruction: in the shadow of STI or MOV SS, or under the debugger's eyes.</summary>

@@ -2,6 +2,19 @@ using Vmm.Specs.X86;
 
 namespace Vmm.Cpu.Vcpus;
 
+/// <summary>Who carries out what an exit is about.</summary>
+public enum ExitService : byte
+{
+    /// <summary>The handler.</summary>
+    Handler,
+
+    /// <summary>The vCPU's part of the host, when the handler has counted and seen it.</summary>
+    Vcpu,
+
+    /// <summary>The handler, but it is no exit: the controls let the guest reach the device by itself. Not counted, not charged.</summary>
+    Direct,
+}
+
 /// <summary>
 /// One VM exit: <see cref="Reason"/> and <see cref="Kind"/> are its key. The handler fills in <see cref="Data"/> for reads.
 /// The exit-information fields of the vCPU's VMCS say the rest.
@@ -13,6 +26,9 @@ public struct VmExit
 
     /// <summary>Which of the reason's cases.</summary>
     public ExitKind Kind;
+
+    /// <summary>Who carries it out.</summary>
+    public ExitService By;
 
     /// <summary>Index of the vCPU.</summary>
     public int Vcpu;
@@ -40,13 +56,31 @@ public struct VmExit
 
     /// <summary>An access to an address that is not RAM, whatever the VMCS makes of it.</summary>
     public readonly bool IsMemory => Reason is ExitReason.EptMisconfiguration or ExitReason.EptViolation or ExitReason.ApicAccess;
+
+    /// <summary>An access to an MSR of the local APIC, which the handler answers.</summary>
+    public readonly bool IsApicMsr => Reason is ExitReason.Rdmsr or ExitReason.Wrmsr && Address is 0x1B or 0x6E0 or (>= 0x800 and <= 0x8FF);
+}
+
+/// <summary>What a machine dies of without an exit.</summary>
+public enum DeathCause
+{
+    /// <summary>A machine check while CR4.MCE was clear: the processor shuts down and asserts CATERR.</summary>
+    Caterr,
+
+    /// <summary>A VM entry failed, and the hypervisor has no remedy.</summary>
+    EntryFailure,
 }
 
 /// <summary>The one funnel for everything a vCPU cannot do by itself: the place to charge, trace and inject.</summary>
 public interface IExitHandler
 {
-    /// <summary>Carries the exit out.</summary>
+    /// <summary>Carries the exit out, unless <see cref="VmExit.By"/> says that the vCPU does.</summary>
     void Handle(ref VmExit exit);
+
+    /// <summary>The machine cannot go on: CATERR, or a VM entry that is refused. Nothing of it runs after this.</summary>
+    void Die(DeathCause cause, int vcpu, string detail)
+    {
+    }
 }
 
 /// <summary>An engine that runs one vCPU.</summary>

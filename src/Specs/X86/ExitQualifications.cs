@@ -7,7 +7,7 @@ public readonly record struct CrAccessQualification(ulong Raw)
     public const int MovTo = 0, MovFrom = 1, Clts = 2, Lmsw = 3;
 
     /// <summary>A MOV.</summary>
-    public static CrAccessQualification Mov(int register, bool from, int gpr) => new((ulong)(register | (from ? MovFrom : MovTo) << 4 | gpr << 8));
+    public static CrAccessQualification Mov(int register, bool from, int gpr) => new((uint)(register | (from ? MovFrom : MovTo) << 4 | gpr << 8));
 
     /// <summary>CLTS.</summary>
     public static CrAccessQualification OfClts => new(Clts << 4);
@@ -45,7 +45,7 @@ public readonly record struct DrAccessQualification(ulong Raw)
 {
     /// <summary>A MOV.</summary>
     public DrAccessQualification(int register, bool from, int gpr)
-        : this((ulong)(register | (from ? 1 << 4 : 0) | gpr << 8))
+        : this((ulong)(uint)(register | (from ? 1 << 4 : 0) | gpr << 8))
     {
     }
 
@@ -67,7 +67,7 @@ public readonly record struct IoQualification(ulong Raw)
 {
     /// <summary>From an instruction.</summary>
     public IoQualification(ushort port, int size, bool input, bool isString, bool repeat, bool immediate)
-        : this((ulong)(size - 1) | (input ? 8ul : 0) | (isString ? 16ul : 0) | (repeat ? 32ul : 0) | (immediate ? 64ul : 0) | (ulong)port << 16)
+        : this((uint)(size - 1) | (input ? 8ul : 0) | (isString ? 16ul : 0) | (repeat ? 32ul : 0) | (immediate ? 64ul : 0) | (ulong)port << 16)
     {
     }
 
@@ -132,7 +132,7 @@ public readonly record struct ApicAccessQualification(ulong Raw)
 
     /// <summary>A linear access.</summary>
     public ApicAccessQualification(int offset, int type)
-        : this((ulong)(offset & 0xFFF | type << 12))
+        : this((uint)(offset & 0xFFF | type << 12))
     {
     }
 
@@ -154,7 +154,7 @@ public readonly record struct TaskSwitchQualification(ulong Raw)
 
     /// <summary>A switch to <paramref name="selector"/>.</summary>
     public TaskSwitchQualification(ushort selector, int source)
-        : this(selector | (ulong)source << 30)
+        : this((ulong)selector | (ulong)source << 30)
     {
     }
 

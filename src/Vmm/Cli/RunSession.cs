@@ -256,7 +256,7 @@ internal sealed class RunSession(RunOptions options) : IDisposable
         StopCause.PowerOff => panicked ? ExitCode.GuestCrashed : ScriptCode(ExitCode.Pass),
         StopCause.Reset => panicked ? ExitCode.GuestCrashed : ExitCode.Pass,
         StopCause.DebugExit => options.QemuExit ? (int)(outcome.Value << 1 | 1) & 0xFF : outcome.Value == 0 ? ExitCode.Pass : ExitCode.GuestFailed,
-        StopCause.Crash or StopCause.Stuck => ExitCode.GuestCrashed,
+        StopCause.Crash or StopCause.Stuck or StopCause.Caterr or StopCause.EntryFailure => ExitCode.GuestCrashed,
         StopCause.VirtualTimeout or StopCause.InstructionLimit => ExitCode.Timeout,
         _ => panicked ? ExitCode.GuestCrashed : timedOut ? ExitCode.Timeout : ScriptCode(ExitCode.Pass),
     };

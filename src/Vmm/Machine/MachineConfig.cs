@@ -1,5 +1,6 @@
 using Vmm.Chipset;
 using Vmm.Cpu.MachineCheck;
+using Vmm.Cpu.Vmx;
 using Vmm.Iommu;
 using Vmm.Platform.Block;
 using Vmm.Platform.Memory;
@@ -51,6 +52,9 @@ public sealed record MachineConfig
 
     /// <summary>The remapping unit that all DMA and interrupts pass, or null for none.</summary>
     public VtdOptions? Vtd { get; init; }
+
+    /// <summary>How the hypervisor of the model runs its vCPUs.</summary>
+    public VmxOptions Vmx { get; init; } = new();
 
     /// <summary>The virtio-iommu that DMA passes, or null for none; not together with <see cref="Vtd"/>.</summary>
     public VirtioIommuOptions? VirtioIommu { get; init; }

@@ -18,6 +18,12 @@ public enum StopCause
     /// <summary>A processor shut down (triple fault).</summary>
     Crash,
 
+    /// <summary>A machine check met a processor with CR4.MCE clear: CATERR, the whole machine is dead.</summary>
+    Caterr,
+
+    /// <summary>A VM entry was refused and the hypervisor has no remedy.</summary>
+    EntryFailure,
+
     /// <summary>All processors halted and nothing will ever wake them.</summary>
     Stuck,
 

@@ -51,11 +51,13 @@ public sealed partial class VirtualMachine
         apics = new LocalApic[config.Vcpus];
         for (var i = 0; i < config.Vcpus; i++)
         {
-            var cpu = vcpus[i] = Add(new Vcpu(i, Model, Memory, Code, Clock), c => c.Reset());
+            var cpu = vcpus[i] = Add(new Vcpu(i, Model, Memory, Code, Clock, config.Vmx), c => c.Reset());
             var apic = apics[i] = Add(
                 new LocalApic((uint)i, i == 0, Clock, apicBus, cpu, pic, new() { TimerHertz = Model.CrystalHertz, PhysicalAddressBits = 40, HasX2Apic = Model.X2Apic }),
                 a => a.Reset());
             cpu.Apic = apic;
+            cpu.Handler = this;
+            Add(cpu.Vmx, _ => { });
         }
 
         ioApic = Add(new IoApic(apicBus), i => i.Reset());
@@ -246,6 +248,7 @@ public sealed partial class VirtualMachine
     /// <summary>Puts every device and processor into its power-on state. RAM is left as it is.</summary>
     public void PowerOn()
     {
+        dead = null;
         foreach (var reset in resets)
         {
             reset();

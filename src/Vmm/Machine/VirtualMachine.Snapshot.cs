@@ -121,6 +121,7 @@ public sealed partial class VirtualMachine
     /// <exception cref="SnapshotException">A section is missing, repeated, unknown or damaged.</exception>
     public void LoadSections(IReadOnlyList<SnapshotSection> sections)
     {
+        dead = null;
         var byName = new Dictionary<string, SnapshotSection>();
         foreach (var section in sections)
         {

@@ -17,6 +17,7 @@ namespace Vmm.Machine;
 public sealed partial class VirtualMachine : IExitHandler, IPowerControl, IDisposable
 {
     RunOutcome? outcome;
+    RunOutcome? dead;
     Vcpu? current;
     ulong turnEnd;
     volatile bool stopRequested, attention;
@@ -100,7 +101,7 @@ public sealed partial class VirtualMachine : IExitHandler, IPowerControl, IDispo
     /// <param name="untilInstructions">Total of retired instructions at which to stop.</param>
     public RunOutcome Run(ulong untilTime = ulong.MaxValue, ulong untilInstructions = ulong.MaxValue)
     {
-        outcome = null;
+        outcome = dead;
         stopRequested = false;
         while (outcome == null)
         {
@@ -242,10 +243,13 @@ public sealed partial class VirtualMachine : IExitHandler, IPowerControl, IDispo
     /// <inheritdoc/>
     public void Handle(ref VmExit exit)
     {
-        Charge(exit);
-        if (Clock.Trace is { } before)
+        if (exit.By != ExitService.Direct)
         {
-            ExitTrace.Exit(before, exit, RipOf(exit.Vcpu));
+            Charge(exit);
+            if (Clock.Trace is { } before)
+            {
+                ExitTrace.Exit(before, exit, RipOf(exit.Vcpu));
+            }
         }
 
         switch (exit.Reason)
@@ -259,10 +263,10 @@ public sealed partial class VirtualMachine : IExitHandler, IPowerControl, IDispo
             case ExitReason.EptMisconfiguration or ExitReason.EptViolation or ExitReason.ApicAccess:
                 Access(ref exit);
                 break;
-            case ExitReason.Rdmsr:
+            case ExitReason.Rdmsr when exit.IsApicMsr:
                 exit.Refused = !apics[exit.Vcpu].TryReadMsr((uint)exit.Address, out exit.Data);
                 break;
-            case ExitReason.Wrmsr:
+            case ExitReason.Wrmsr when exit.IsApicMsr:
                 exit.Refused = !apics[exit.Vcpu].TryWriteMsr((uint)exit.Address, exit.Data);
                 break;
             case ExitReason.TripleFault:
@@ -353,6 +357,13 @@ public sealed partial class VirtualMachine : IExitHandler, IPowerControl, IDispo
         var value = exit.Data;
         apics[exit.Vcpu].Write(exit.Address & 0xFFF, System.Runtime.InteropServices.MemoryMarshal.AsBytes(new Span<ulong>(ref value))[..exit.Size]);
         apicAccesses++;
+    }
+
+    /// <inheritdoc/>
+    public void Die(DeathCause cause, int vcpu, string detail)
+    {
+        dead = new(cause == DeathCause.Caterr ? StopCause.Caterr : StopCause.EntryFailure, $"vCPU {vcpu}: {detail}");
+        End(dead);
     }
 
     void End(RunOutcome how)

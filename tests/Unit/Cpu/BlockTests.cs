@@ -93,11 +93,12 @@ public sealed unsafe class BlockTests
             c.@out(0x80, al);
             c.hlt();
         });
-        // Twice: the second time everything is decoded and linked.
-        m.Machine.Cpu.Run(m, 1054);
+        // The first OUT takes a read of CR4 out of the budget. Twice: the second time everything is decoded and linked.
+        const int Cr4Read = 24;
+        m.Machine.Cpu.Run(m, 1054 + Cr4Read);
         m.Depths.Clear();
         m.Machine.State->Rip = TestMachine.CodeAt;
-        m.Machine.Cpu.Run(m, 1054);
+        m.Machine.Cpu.Run(m, 1054 + Cr4Read);
         Assert.Equal(2, m.Depths.Count);
         Assert.InRange(m.Depths.Max() - m.Depths.Min(), 0, 4096);
     }

@@ -1,5 +1,6 @@
 using Vmm.Cpu.MachineCheck;
 using Vmm.Cpu.Vcpus;
+using Vmm.Cpu.Vmx;
 using Vmm.Platform.Memory;
 using Vmm.Platform.Time;
 using Vmm.Specs.X86;
@@ -182,18 +183,31 @@ public sealed partial class MachineCheckInjector : ITimerTarget, IPoisonObserver
         var flags = (injection.McgStatus ?? (action ? McgStatus.RIPV | McgStatus.EIPV : McgStatus.RIPV)) & (McgStatus.RIPV | McgStatus.EIPV);
         var local = vcpus[cpu].Mca!.IsLocalEnabled
             && (injection.Signal == MachineCheckSignal.Local || (injection.Signal == MachineCheckSignal.Auto && action));
-        vcpus[cpu].DeliverMachineCheck(flags | (local ? McgStatus.LMCE_S : 0));
+        Tell(vcpus[cpu], flags | (local ? McgStatus.LMCE_S : 0));
         var told = 1u << cpu;
         for (var i = 0; i < vcpus.Count && !local && injection.Signal != MachineCheckSignal.Target; i++)
         {
             if (i != cpu)
             {
                 // The others have nothing to do with the error and can go on where they are.
-                vcpus[i].DeliverMachineCheck(McgStatus.RIPV);
+                Tell(vcpus[i], McgStatus.RIPV);
                 told |= 1u << i;
             }
         }
 
         return told;
+    }
+
+    /// <summary>
+    /// The machine check reaches the physical processor: an exit to the hypervisor, which injects it into a guest that has
+    /// machine checks on and keeps it from one that has not; or CATERR.
+    /// </summary>
+    static void Tell(Vcpu target, ulong flags)
+    {
+        var outcome = target.Vmx.MachineCheckArrives();
+        if (outcome == MachineCheckOutcome.Guest || (outcome != MachineCheckOutcome.Caterr && target.Vmx.GuestMachineCheckEnabled))
+        {
+            target.DeliverMachineCheck(flags);
+        }
     }
 }
