@@ -16,6 +16,7 @@ internal static class Program
             RunCommand.Create(),
             InitrdCommand.Create(),
             IommuCommand.Create(),
+            VmcsCommand.Create(),
             BenchCommand.Create(),
             ServeCommand.Create(),
         };

@@ -18,6 +18,11 @@ public sealed unsafe partial class NonRoot : ISnapshotPart
     public void Save(SnapshotWriter writer)
     {
         Refresh();
+        writer.Text(Options.Profile.Name);
+        writer.Flag(Options.PreserveMce);
+        writer.Flag(Options.StaleHostCr4);
+        writer.Flag(Options.HostMceAtCreation);
+        writer.Flag(Options.HostMce);
         writer.Flag(guestWritten);
         foreach (var field in VmcsFields.All)
         {
@@ -55,6 +60,12 @@ public sealed unsafe partial class NonRoot : ISnapshotPart
     /// <inheritdoc/>
     public void Load(SnapshotReader reader)
     {
+        var name = reader.Text();
+        Options = new()
+        {
+            Profile = VmxProfile.All.FirstOrDefault(p => p.Name == name) ?? throw reader.Bad("the VMX profile is unknown"),
+            PreserveMce = reader.Flag(), StaleHostCr4 = reader.Flag(), HostMceAtCreation = reader.Flag(), HostMce = reader.Flag(),
+        };
         guestWritten = reader.Flag();
         foreach (var field in VmcsFields.All)
         {

@@ -37,8 +37,11 @@ public sealed unsafe partial class NonRoot
         Reset();
     }
 
+    /// <summary>Number of the vCPU.</summary>
+    public int Index => cpu.Index;
+
     /// <summary>How the hypervisor behaves.</summary>
-    public VmxOptions Options { get; }
+    public VmxOptions Options { get; private set; }
 
     /// <summary>The processor that the vCPU runs on.</summary>
     public PhysicalCpu Physical { get; private set; }

@@ -38,12 +38,13 @@ internal static class RunCommand
         var mca = new Option<string?>("--mca") { Description = "machine-check architecture: banks=10,cmci=on,ser=on,lmce=on, or off" };
         var mce = new Option<string[]>("--mce") { Description = "machine check: corrected|ucna|srao|writeback|srar|fetch|fatal or status=,bank=; cpu=,addr=,misc=,mcgstatus=,signal=auto|broadcast|target|local|silent; when: instruction=|time=|page=|exit=; or file=PATH as mce-inject reads it; may be given several times" };
         var trace = new Option<string?>("--trace") { Description = "exits and IOMMU events as text: FILE, or path=FILE,limit=256M" };
+        var vmx = new Option<string?>("--vmx") { Description = VmxOption.Help };
         var qemuExit = new Option<bool>("--qemu-exit") { Description = "exit code of a debug-exit write as QEMU gives it" };
         var quiet = new Option<bool>("--quiet", "-q") { Description = "no report on standard error" };
         var command = new Command("run", "Boot a guest and run it to its end")
         {
             kernel, initrd, append, smp, memory, timeout, virtualTimeout, exitOn, marker, serial, script, json, seed, protocol, flat, quantum, cost, ledger, rtc, save,
-            restore, disk, iommu, edu, mca, mce, trace, qemuExit, quiet,
+            restore, disk, iommu, edu, mca, mce, trace, vmx, qemuExit, quiet,
         };
         command.SetAction(result =>
         {
@@ -65,6 +66,7 @@ internal static class RunCommand
                         : new MachineConfig().StartTime,
                     Disks = [.. Given(result.GetValue(disk), builtIn ? ["size=16M"] : []).Select(DeviceOptions.Disk)],
                     Edu = (result.GetValue(edu) ?? (builtIn ? "edu" : null)) is { } e ? DeviceOptions.Edu(e) : null,
+                    Vmx = VmxOption.Parse(result.GetValue(vmx)),
                     MachineCheck = MachineCheckOption.Architecture(result.GetValue(mca)),
                 }.WithIommu(result.GetValue(iommu) ?? (builtIn ? "vtd" : null)),
                 Boot = new()

@@ -38,6 +38,7 @@ internal sealed class RunReport(VirtualMachine machine, RunOutcome outcome, int 
         text.AppendLine(CultureInfo.InvariantCulture, $"  host time     {host.TotalSeconds:F2} s, {Mips:F0} MIPS");
         text.AppendLine($"  accesses      {string.Join(", ", Devices.Take(12).Select(d => string.Create(CultureInfo.InvariantCulture, $"{d.Name} {d.Reads:N0}r/{d.Writes:N0}w")))}");
         text.Append(LedgerReport.Text(machine, ledger));
+        text.AppendLine(VmxReport(machine));
         text.Append(IommuReport.Text(machine));
         text.Append(MachineCheckReport.Text(machine));
         text.AppendLine($"  state hash    {hash}");
@@ -50,6 +51,17 @@ internal sealed class RunReport(VirtualMachine machine, RunOutcome outcome, int 
         }
 
         return text.ToString();
+    }
+
+    /// <summary>How the hypervisor ran the guest, and how often it read its own CR4 for that.</summary>
+    static string VmxReport(VirtualMachine machine)
+    {
+        var options = machine.Config.Vmx;
+        var reads = machine.Vcpus.Aggregate(0ul, (sum, cpu) => sum + cpu.Vmx.Physical.Cr4Reads);
+        var price = machine.Clock.Ledger.Cost[Platform.Time.CostKind.Cr4Read];
+        return string.Create(
+            CultureInfo.InvariantCulture,
+            $"  vmx           profile {options.Profile.Name}, CR4.MCE {(options.PreserveMce ? "of the host" : "of the guest")}, host CR4 {(options.StaleHostCr4 ? "from a stale copy" : $"read {reads:N0} times, {reads * price:N0} cycles")}");
     }
 
     /// <summary>Registers of one vCPU.</summary>
