@@ -99,7 +99,7 @@ public sealed unsafe class DeliveryTests
         machine.Cpu.DeliverMachineCheck(McgStatus.RIPV);
         machine.Run(1);
         Assert.Equal(Activity.Shutdown, machine.Cpu.Activity);
-        Assert.StartsWith("CATERR: machine check with CR4.MCE clear", machine.Cpu.ShutdownCause, StringComparison.Ordinal);
+        Assert.StartsWith("machine check with CR4.MCE clear", machine.Cpu.ShutdownCause, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -111,7 +111,7 @@ public sealed unsafe class DeliveryTests
         machine.Cpu.DeliverMachineCheck(McgStatus.RIPV);
         machine.Run();
         Assert.Equal(Activity.Shutdown, machine.Cpu.Activity);
-        Assert.StartsWith("CATERR: machine check while MCG_STATUS.MCIP is set", machine.Cpu.ShutdownCause, StringComparison.Ordinal);
+        Assert.StartsWith("machine check while MCG_STATUS.MCIP is set", machine.Cpu.ShutdownCause, StringComparison.Ordinal);
     }
 
     [Fact]
