@@ -14,34 +14,40 @@ namespace Vmm.Guests;
 /// <summary>A booted kernel that the tests below fork, once for each number of processors.</summary>
 public sealed class MachineCheckGuests : IDisposable
 {
-    readonly Dictionary<(int, ulong, bool), MachineImage> images = [];
-    readonly Dictionary<int, MachineImage> booted = [];
+    internal sealed record Kind(int Vcpus = 1, ulong InstructionCost = 1, bool Cmci = true, bool Cloud = false, bool Preserve = true);
+
+    readonly Dictionary<Kind, (MachineImage PowerOn, MachineImage Ready)> images = [];
 
     /// <summary>The machine before its first instruction.</summary>
-    internal MachineImage PowerOn(int vcpus) => booted[vcpus];
+    internal MachineImage PowerOn(Kind kind) => images[kind].PowerOn;
 
-    internal GuestShell Fork(int vcpus, ulong instructionCost = 1, bool cmci = true)
+    internal GuestShell Fork(Kind kind)
     {
-        if (!images.TryGetValue((vcpus, instructionCost, cmci), out var image))
+        if (!images.TryGetValue(kind, out var image))
         {
             var guest = new Guest(
-                Kernel.Generic,
-                new MachineConfig { MemoryBytes = 256 << 20, Vcpus = vcpus, Cost = CostModel.Default.With(CostKind.Instruction, instructionCost), MachineCheck = new() { Cmci = cmci } },
+                kind.Cloud ? Kernel.Cloud : Kernel.Generic,
+                new MachineConfig
+                {
+                    MemoryBytes = 256 << 20, Vcpus = kind.Vcpus, Cost = CostModel.Default.With(CostKind.Instruction, kind.InstructionCost),
+                    MachineCheck = new() { Cmci = kind.Cmci }, Vmx = new() { PreserveMce = kind.Preserve },
+                },
                 GuestShell.Init, "panic=-1", [InitramfsEntries.Program("bin/eat", EatProgram.Build())]);
             using var shell = new GuestShell(guest);
-            booted[vcpus] = guest.Machine.Freeze();
+            var powerOn = guest.Machine.Freeze();
             shell.Expect(GuestShell.Ready);
-            image = images[(vcpus, instructionCost, cmci)] = guest.Machine.Freeze();
+            image = images[kind] = (powerOn, guest.Machine.Freeze());
         }
 
-        return new(Guest.Fork(image));
+        return new(Guest.Fork(image.Ready));
     }
 
     public void Dispose()
     {
-        foreach (var image in images.Values.Concat(booted.Values))
+        foreach (var (powerOn, ready) in images.Values)
         {
-            image.Dispose();
+            powerOn.Dispose();
+            ready.Dispose();
         }
     }
 }
@@ -101,7 +107,7 @@ public sealed class MachineCheckTests(MachineCheckGuests guests, ITestOutputHelp
     [SkippableFact]
     public void Corrected_errors_are_logged_through_cmci_one_entry_each()
     {
-        using var shell = guests.Fork(1);
+        using var shell = guests.Fork(new());
         for (var i = 0; i < 3; i++)
         {
             shell.Machine.MachineChecks.Inject(Now(3, 0x9c00000000000135, 0x29da000 + (ulong)i * 4096));
@@ -122,7 +128,7 @@ public sealed class MachineCheckTests(MachineCheckGuests guests, ITestOutputHelp
     [SkippableFact]
     public void Corrected_errors_are_logged_by_polling_where_there_is_no_interrupt()
     {
-        using var shell = guests.Fork(1, cmci: false);
+        using var shell = guests.Fork(new(Cmci: false));
         shell.Type("cd /sys/devices/system/machinecheck/machinecheck0; echo 1 > check_interval; echo POLLS");
         shell.Expect("POLLS");
         for (var i = 0; i < 3; i++)
@@ -144,7 +150,7 @@ public sealed class MachineCheckTests(MachineCheckGuests guests, ITestOutputHelp
     [InlineData(7, MachineCheckCode.MemoryReadUcna, 0)]
     public void An_optional_action_takes_the_page_out_and_kills_who_comes_back_to_it(int bank, ulong status, int exceptions)
     {
-        using var shell = guests.Fork(1);
+        using var shell = guests.Fork(new());
         var page = StartEating(shell, "d");
         shell.Machine.MachineChecks.Inject(Now(bank, status, page));
         shell.Expect("mce: [Hardware Error]: Machine check events logged");
@@ -166,7 +172,7 @@ public sealed class MachineCheckTests(MachineCheckGuests guests, ITestOutputHelp
     [InlineData("f", "Machine Check Exception: f Bank 0: bd800000000f0150")]
     public void A_process_that_touches_a_poisoned_page_gets_sigbus_and_the_page_is_taken_out(string how, string entry)
     {
-        using var shell = guests.Fork(1);
+        using var shell = guests.Fork(new());
         var page = StartEating(shell, how);
         shell.Machine.MachineChecks.Inject(At(page));
         shell.Expect($"mce: Uncorrected hardware memory error in user-access at {page:x}");
@@ -186,7 +192,7 @@ public sealed class MachineCheckTests(MachineCheckGuests guests, ITestOutputHelp
     [SkippableFact]
     public void A_system_call_that_reads_its_argument_from_poison_fails_and_the_kernel_goes_on()
     {
-        using var shell = guests.Fork(1);
+        using var shell = guests.Fork(new());
         var page = StartEating(shell, "k");
         shell.Machine.MachineChecks.Inject(At(page));
         shell.Expect($"mce: Kernel accessed poison in user space at {page:x}");
@@ -206,7 +212,7 @@ public sealed class MachineCheckTests(MachineCheckGuests guests, ITestOutputHelp
     [InlineData(2, MachineCheckCode.DataLoad, 7ul, "Machine check: Data load in unrecoverable area of kernel")]
     public void A_fatal_error_panics_with_its_reason(int bank, ulong status, ulong mcgStatus, string reason)
     {
-        using var shell = guests.Fork(1);
+        using var shell = guests.Fork(new());
         shell.Machine.MachineChecks.Inject(Now(bank, status, (status & MciStatus.ADDRV) != 0 ? 0x1234000ul : 0) with { McgStatus = mcgStatus, Signal = MachineCheckSignal.Broadcast });
         Assert.Equal(StopCause.Reset, shell.Finish().Cause);
         log.WriteLine(shell.Output);
@@ -218,10 +224,10 @@ public sealed class MachineCheckTests(MachineCheckGuests guests, ITestOutputHelp
     [SkippableFact]
     public void The_kernel_that_comes_after_a_reset_finds_what_the_last_one_could_not_clear()
     {
-        using var shell = guests.Fork(1);
+        using var shell = guests.Fork(new());
         shell.Machine.MachineChecks.Inject(Now(1, MachineCheckCode.ContextCorrupt));
         Assert.Equal(StopCause.Reset, shell.Finish().Cause);
-        shell.Machine.WarmReset(guests.PowerOn(1));
+        shell.Machine.WarmReset(guests.PowerOn(new()));
         shell.Expect("mce: [Hardware Error]: Machine check events logged");
         shell.Expect("CPU 0: Machine Check: 0 Bank 1: b200000000000150");
         shell.Expect(GuestShell.Ready);
@@ -233,7 +239,7 @@ public sealed class MachineCheckTests(MachineCheckGuests guests, ITestOutputHelp
     [InlineData(MachineCheckSignal.Broadcast, "7", 4)]
     public void On_four_processors_poison_reaches_its_own_or_all_of_them(MachineCheckSignal signal, string mcg, int told)
     {
-        using var shell = guests.Fork(4, Slow);
+        using var shell = guests.Fork(new(4, Slow));
         var page = StartEating(shell, "d");
         shell.Machine.MachineChecks.Inject(At(page) with { Signal = signal });
         shell.Expect($"Machine Check Exception: {mcg} Bank 1: bd80000000100134");
@@ -253,7 +259,7 @@ public sealed class MachineCheckTests(MachineCheckGuests guests, ITestOutputHelp
     [InlineData(MachineCheckSignal.Target, "Timeout: Not all CPUs entered broadcast exception handler", 1)]
     public void On_four_processors_a_fatal_error_panics_as_it_was_told(MachineCheckSignal signal, string panic, int told)
     {
-        using var shell = guests.Fork(4, Slow);
+        using var shell = guests.Fork(new(4, Slow));
         shell.Machine.MachineChecks.Inject(Now(1, MachineCheckCode.ContextCorrupt, cpu: 2) with { Signal = signal });
         Assert.Equal(StopCause.Reset, shell.Finish().Cause);
         log.WriteLine(shell.Output);
@@ -262,5 +268,66 @@ public sealed class MachineCheckTests(MachineCheckGuests guests, ITestOutputHelp
             signal == MachineCheckSignal.Target ? "mce: CPUs not responding to MCE broadcast (may include false positives): 0-1,3" : " Bank 1: b200000000000150",
             shell.Output);
         Assert.Equal(told, shell.Machine.Vcpus.Count(c => c.Mca!.Delivered == 1));
+    }
+
+    static ulong Exits(VirtualMachine machine, int cpu) =>
+        machine.Clock.Ledger.Vcpu(cpu)[ExitReason.ExceptionOrNmi, ExitKind.MachineCheck, ExitHandler.Kernel].Count;
+
+    /// <summary>The cloud kernel has no machine-check support: its CR4.MCE is clear.</summary>
+    [SkippableTheory]
+    [InlineData(0)]
+    [InlineData(2)]
+    [InlineData(3)]
+    public unsafe void A_guest_with_cr4_mce_clear_goes_on_undisturbed_after_the_exit(int cpu)
+    {
+        using var shell = guests.Fork(new(4, Cloud: true));
+        Assert.Equal(0ul, shell.Machine.Vcpus[cpu].State->Cr4 & Vmm.Cpu.State.Cr.Cr4MCE);
+        Spin(shell, cpu);
+        shell.Machine.MachineChecks.Inject(Now(1, MachineCheckCode.ContextCorrupt, cpu: cpu));
+        shell.Expect("SPUN");
+        Finish(shell);
+        log.WriteLine(shell.Output);
+        Assert.Equal(1ul, Exits(shell.Machine, cpu));
+        Assert.Equal(0ul, shell.Machine.Vcpus[cpu].Mca!.Delivered);
+        Assert.Equal((0u, 15u), (shell.Machine.MachineChecks.Fired.Single().Told, shell.Machine.MachineChecks.Fired.Single().Kept));
+        Assert.DoesNotContain("Hardware Error", shell.Output);
+    }
+
+    [SkippableTheory]
+    [InlineData(0)]
+    [InlineData(2)]
+    public void Without_preservation_the_same_machine_check_is_caterr(int cpu)
+    {
+        using var shell = guests.Fork(new(4, Cloud: true, Preserve: false));
+        Spin(shell, cpu);
+        shell.Machine.MachineChecks.Inject(Now(1, MachineCheckCode.ContextCorrupt, cpu: cpu) with { Signal = MachineCheckSignal.Target });
+        var outcome = shell.Finish();
+        log.WriteLine(outcome.Detail);
+        Assert.Equal(StopCause.Caterr, outcome.Cause);
+        Assert.StartsWith($"vCPU {cpu}: CATERR on physical CPU {cpu}", outcome.Detail, StringComparison.Ordinal);
+    }
+
+    [SkippableTheory]
+    [InlineData(0)]
+    [InlineData(2)]
+    [InlineData(3)]
+    public void A_guest_with_cr4_mce_set_gets_it_after_an_exit(int cpu)
+    {
+        using var shell = guests.Fork(new(4, Slow));
+        Spin(shell, cpu);
+        shell.Machine.MachineChecks.Inject(Now(9, MachineCheckCode.MemoryScrub, 0x123_4000, cpu));
+        shell.Expect("Memory failure: 0x1234: recovery action");
+        shell.Expect("SPUN");
+        Finish(shell);
+        log.WriteLine(shell.Output);
+        Assert.Equal(1ul, Exits(shell.Machine, cpu));
+        Assert.All(shell.Machine.Vcpus, c => Assert.Equal(1ul, c.Mca!.Delivered));
+    }
+
+    /// <summary>Keeps one processor busy, and stops while it is.</summary>
+    static void Spin(GuestShell shell, int cpu)
+    {
+        shell.Type($"taskset {1 << cpu:x} eat w; echo SPUN");
+        shell.Expect(EatProgram.Ready);
     }
 }

@@ -69,13 +69,13 @@ public sealed unsafe partial class Vcpu
         UpdateOther();
         if ((s->Cr4 & Cr.Cr4MCE) == 0)
         {
-            Shutdown($"CATERR: machine check with CR4.MCE clear at rip 0x{s->Rip:x}");
+            Shutdown($"machine check with CR4.MCE clear at rip 0x{s->Rip:x}");
             return false;
         }
 
         if (!Mca.TryEnter(flags))
         {
-            Shutdown($"CATERR: machine check while MCG_STATUS.MCIP is set at rip 0x{s->Rip:x}");
+            Shutdown($"machine check while MCG_STATUS.MCIP is set at rip 0x{s->Rip:x}");
             return false;
         }
 

@@ -22,11 +22,11 @@ internal static class MachineCheckReport
         text.AppendLine(
             CultureInfo.InvariantCulture,
             $"  machine check injected {injector.Injected}, #MC delivered {Sum(machine, m => m.Delivered)}, CMCI {Sum(machine, m => m.Interrupts)}, waiting {machine.Vcpus.Count(c => c.Mca is { IsWaiting: true })}, overwrote {injector.Overwrote}, lost {injector.Lost}, armed {injector.Armed.Count}");
-        foreach (var (id, time, cpu, record, outcome, told) in injector.Fired.TakeLast(Lines))
+        foreach (var (id, time, cpu, record, outcome, told, kept) in injector.Fired.TakeLast(Lines))
         {
             text.AppendLine(
                 CultureInfo.InvariantCulture,
-                $"    #{id} at {time / (double)machine.Clock.Hertz:F6} s: vCPU {cpu} bank {record.Bank} status {record.Status:x16} addr {record.Addr:x} misc {record.Misc:x}, {Words(outcome.ToString())}, {(told == 0 ? "no #MC" : $"#MC to {string.Join(" ", Enumerable.Range(0, machine.Vcpus.Count).Where(i => (told >> i & 1) != 0))}")}");
+                $"    #{id} at {time / (double)machine.Clock.Hertz:F6} s: vCPU {cpu} bank {record.Bank} status {record.Status:x16} addr {record.Addr:x} misc {record.Misc:x}, {Words(outcome.ToString())}, {((told | kept) == 0 ? "no #MC" : $"#MC to vCPU {List(told)}, kept from {List(kept)}")}");
         }
 
         foreach (var (id, injection, left) in injector.Armed.Take(Lines))
@@ -58,6 +58,8 @@ internal static class MachineCheckReport
 
         return sum;
     }
+
+    static string List(uint mask) => mask == 0 ? "none" : string.Join(" ", Enumerable.Range(0, 32).Where(i => (mask >> i & 1) != 0));
 
     static string Words(string name) => name.ToLowerInvariant();
 }

@@ -19,8 +19,13 @@ public sealed record ArmedInjection(uint Id, MachineCheckInjection Injection, ul
 /// <param name="Cpu">vCPU whose bank took it.</param>
 /// <param name="Record">What was recorded.</param>
 /// <param name="Outcome">What became of it in the bank.</param>
-/// <param name="Told">Processors that got a machine-check exception, as a mask.</param>
-public readonly record struct FiredInjection(uint Id, ulong Time, int Cpu, MachineCheckRecord Record, LogOutcome Outcome, uint Told);
+/// <param name="Told">Processors whose guest got a machine-check exception, as a mask.</param>
+/// <param name="Kept">Processors whose host handled it alone, because the guest has CR4.MCE clear, as a mask.</param>
+public readonly record struct FiredInjection(uint Id, ulong Time, int Cpu, MachineCheckRecord Record, LogOutcome Outcome, uint Told, uint Kept)
+{
+    /// <summary>A machine check was signalled to no processor.</summary>
+    public bool IsQuiet => (Told | Kept) == 0;
+}
 
 /// <summary>
 /// Injects machine checks into a machine, at once or when a condition first holds. To be called from the machine's thread
@@ -164,7 +169,7 @@ public sealed partial class MachineCheckInjector : ITimerTarget, IPoisonObserver
             _ => true,
         };
         var outcome = target.RecordMachineCheck(record, injection.Signal == MachineCheckSignal.Silent);
-        var told = raises ? Deliver(injection, cpu, new MciStatus(status).Class(options!.Recovery)) : 0;
+        var (told, kept) = raises ? Deliver(injection, cpu, new MciStatus(status).Class(options!.Recovery)) : default;
         Injected++;
         Overwrote += outcome == LogOutcome.Overwrote ? 1u : 0;
         Lost += outcome == LogOutcome.Lost ? 1u : 0;
@@ -173,41 +178,45 @@ public sealed partial class MachineCheckInjector : ITimerTarget, IPoisonObserver
             fired.Dequeue();
         }
 
-        fired.Enqueue(new(id, clock.Now, cpu, record, outcome, told));
+        fired.Enqueue(new(id, clock.Now, cpu, record, outcome, told, kept));
         Woke?.Invoke();
     }
 
-    uint Deliver(MachineCheckInjection injection, int cpu, MachineCheckClass kind)
+    (uint Told, uint Kept) Deliver(MachineCheckInjection injection, int cpu, MachineCheckClass kind)
     {
         var action = kind == MachineCheckClass.Srar;
         var flags = (injection.McgStatus ?? (action ? McgStatus.RIPV | McgStatus.EIPV : McgStatus.RIPV)) & (McgStatus.RIPV | McgStatus.EIPV);
         var local = vcpus[cpu].Mca!.IsLocalEnabled
             && (injection.Signal == MachineCheckSignal.Local || (injection.Signal == MachineCheckSignal.Auto && action));
-        Tell(vcpus[cpu], flags | (local ? McgStatus.LMCE_S : 0));
-        var told = 1u << cpu;
-        for (var i = 0; i < vcpus.Count && !local && injection.Signal != MachineCheckSignal.Target; i++)
+        var alone = local || injection.Signal == MachineCheckSignal.Target;
+        uint told = 0, kept = 0;
+        for (var i = 0; i < vcpus.Count; i++)
         {
-            if (i != cpu)
+            if (i == cpu || !alone)
             {
                 // The others have nothing to do with the error and can go on where they are.
-                Tell(vcpus[i], McgStatus.RIPV);
-                told |= 1u << i;
+                var reached = Tell(vcpus[i], i == cpu ? flags | (local ? McgStatus.LMCE_S : 0) : McgStatus.RIPV);
+                told |= reached ? 1u << i : 0;
+                kept |= reached || vcpus[i].Activity == Activity.Shutdown ? 0 : 1u << i;
             }
         }
 
-        return told;
+        return (told, kept);
     }
 
     /// <summary>
     /// The machine check reaches the physical processor: an exit to the hypervisor, which injects it into a guest that has
     /// machine checks on and keeps it from one that has not; or CATERR.
     /// </summary>
-    static void Tell(Vcpu target, ulong flags)
+    static bool Tell(Vcpu target, ulong flags)
     {
         var outcome = target.Vmx.MachineCheckArrives();
-        if (outcome == MachineCheckOutcome.Guest || (outcome != MachineCheckOutcome.Caterr && target.Vmx.GuestMachineCheckEnabled))
+        var reaches = outcome == MachineCheckOutcome.Guest || (outcome != MachineCheckOutcome.Caterr && target.Vmx.GuestMachineCheckEnabled);
+        if (reaches)
         {
             target.DeliverMachineCheck(flags);
         }
+
+        return reaches;
     }
 }
