@@ -305,6 +305,7 @@ public sealed class MachineCheckTests(MachineCheckGuests guests, ITestOutputHelp
         log.WriteLine(outcome.Detail);
         Assert.Equal(StopCause.Caterr, outcome.Cause);
         Assert.StartsWith($"vCPU {cpu}: CATERR on physical CPU {cpu}", outcome.Detail, StringComparison.Ordinal);
+        Assert.Equal(1u << cpu, shell.Machine.MachineChecks.Fired.Single().Died);
     }
 
     [SkippableTheory]

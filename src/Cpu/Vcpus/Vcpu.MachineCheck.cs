@@ -57,8 +57,9 @@ public sealed unsafe partial class Vcpu
     }
 
     /// <summary>
-    /// What comes before the IDT: the exception is taken only with CR4.MCE set and MCIP clear, otherwise the processor shuts
-    /// down (SDM 3A §6.15, vector 18). False when it did.
+    /// What comes before the IDT: the exception is taken only with CR4.MCE set - the guest's, or the processor's where the
+    /// hypervisor does not intercept it - and MCIP clear; otherwise the processor shuts down (SDM 3A §6.15, vector 18). False
+    /// when it did.
     /// </summary>
     bool TryBeginMachineCheck()
     {
@@ -67,7 +68,7 @@ public sealed unsafe partial class Vcpu
         NoteInjection();
         var flags = Mca!.Take();
         UpdateOther();
-        if ((s->Cr4 & Cr.Cr4MCE) == 0)
+        if (!Vmx.GuestMachineCheckEnabled && (Vmx.Intercepts(Vector.MC, 0) || !Vmx.IsMachineCheckEnabled))
         {
             Shutdown($"machine check with CR4.MCE clear at rip 0x{s->Rip:x}");
             return false;

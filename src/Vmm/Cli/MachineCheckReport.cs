@@ -22,11 +22,11 @@ internal static class MachineCheckReport
         text.AppendLine(
             CultureInfo.InvariantCulture,
             $"  machine check injected {injector.Injected}, #MC delivered {Sum(machine, m => m.Delivered)}, CMCI {Sum(machine, m => m.Interrupts)}, waiting {machine.Vcpus.Count(c => c.Mca is { IsWaiting: true })}, overwrote {injector.Overwrote}, lost {injector.Lost}, armed {injector.Armed.Count}");
-        foreach (var (id, time, cpu, record, outcome, told, kept) in injector.Fired.TakeLast(Lines))
+        foreach (var fired in injector.Fired.TakeLast(Lines))
         {
             text.AppendLine(
                 CultureInfo.InvariantCulture,
-                $"    #{id} at {time / (double)machine.Clock.Hertz:F6} s: vCPU {cpu} bank {record.Bank} status {record.Status:x16} addr {record.Addr:x} misc {record.Misc:x}, {Words(outcome.ToString())}, {((told | kept) == 0 ? "no #MC" : $"#MC to vCPU {List(told)}, kept from {List(kept)}")}");
+                $"    #{fired.Id} at {fired.Time / (double)machine.Clock.Hertz:F6} s: vCPU {fired.Cpu} bank {fired.Record.Bank} status {fired.Record.Status:x16} addr {fired.Record.Addr:x} misc {fired.Record.Misc:x}, {Words(fired.Outcome.ToString())}, {Told(fired)}");
         }
 
         foreach (var (id, injection, left) in injector.Armed.Take(Lines))
@@ -59,7 +59,11 @@ internal static class MachineCheckReport
         return sum;
     }
 
-    static string List(uint mask) => mask == 0 ? "none" : string.Join(" ", Enumerable.Range(0, 32).Where(i => (mask >> i & 1) != 0));
+    static string Told(in Machine.MachineChecks.FiredInjection fired) => fired.IsQuiet
+        ? "no #MC"
+        : string.Join(", ", new[] { ("#MC to vCPU", fired.Told), ("kept from", fired.Kept), ("CATERR on", fired.Died) }.Where(p => p.Item2 != 0).Select(p => $"{p.Item1} {List(p.Item2)}"));
+
+    static string List(uint mask) => string.Join(" ", Enumerable.Range(0, 32).Where(i => (mask >> i & 1) != 0));
 
     static string Words(string name) => name.ToLowerInvariant();
 }

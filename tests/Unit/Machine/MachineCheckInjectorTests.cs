@@ -152,6 +152,24 @@ public sealed class MachineCheckInjectorTests
         Assert.Equal(whole.StateHash(), fork.StateHash());
     }
 
+    /// <summary>Preserved, copied stale from a host that had it clear: what a machine check does while the guest has CR4.MCE clear.</summary>
+    [Theory]
+    [InlineData(true, false, StopCause.InstructionLimit, 0u, 1u, 0u)]
+    [InlineData(false, false, StopCause.Caterr, 0u, 0u, 1u)]
+    [InlineData(true, true, StopCause.Caterr, 0u, 0u, 1u)]
+    public void A_machine_check_under_a_spinning_guest_is_an_exit_or_caterr(bool preserve, bool stale, StopCause cause, uint told, uint kept, uint died)
+    {
+        using var machine = Spin(configure: c => c with { Vmx = new() { PreserveMce = preserve, StaleHostCr4 = stale, HostMceAtCreation = !stale } });
+        machine.MachineChecks.Inject(Fatal(new(InjectionTrigger.Instruction, 5_000)));
+        var outcome = machine.Run(untilInstructions: 20_000);
+        Assert.Equal(cause, outcome.Cause);
+        var fired = machine.MachineChecks.Fired.Single();
+        Assert.Equal((told, kept, died), (fired.Told, fired.Kept, fired.Died));
+        Assert.Equal(died == 0 ? 1ul : 0, machine.Clock.Ledger.Vcpu(0)[ExitReason.ExceptionOrNmi].Count);
+        Assert.Equal(died == 0 ? 20_000ul : 5_000, machine.Instructions);
+        Assert.Equal(died != 0, outcome.Detail.Contains("CATERR", StringComparison.Ordinal));
+    }
+
     [Fact]
     public void Every_violation_is_named_at_once()
     {

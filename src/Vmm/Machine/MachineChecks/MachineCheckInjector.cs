@@ -21,10 +21,11 @@ public sealed record ArmedInjection(uint Id, MachineCheckInjection Injection, ul
 /// <param name="Outcome">What became of it in the bank.</param>
 /// <param name="Told">Processors whose guest got a machine-check exception, as a mask.</param>
 /// <param name="Kept">Processors whose host handled it alone, because the guest has CR4.MCE clear, as a mask.</param>
-public readonly record struct FiredInjection(uint Id, ulong Time, int Cpu, MachineCheckRecord Record, LogOutcome Outcome, uint Told, uint Kept)
+/// <param name="Died">Processors that had CR4.MCE clear and asserted CATERR, as a mask.</param>
+public readonly record struct FiredInjection(uint Id, ulong Time, int Cpu, MachineCheckRecord Record, LogOutcome Outcome, uint Told, uint Kept, uint Died)
 {
     /// <summary>A machine check was signalled to no processor.</summary>
-    public bool IsQuiet => (Told | Kept) == 0;
+    public bool IsQuiet => (Told | Kept | Died) == 0;
 }
 
 /// <summary>
@@ -169,7 +170,7 @@ public sealed partial class MachineCheckInjector : ITimerTarget, IPoisonObserver
             _ => true,
         };
         var outcome = target.RecordMachineCheck(record, injection.Signal == MachineCheckSignal.Silent);
-        var (told, kept) = raises ? Deliver(injection, cpu, new MciStatus(status).Class(options!.Recovery)) : default;
+        var (told, kept, died) = raises ? Deliver(injection, cpu, new MciStatus(status).Class(options!.Recovery)) : default;
         Injected++;
         Overwrote += outcome == LogOutcome.Overwrote ? 1u : 0;
         Lost += outcome == LogOutcome.Lost ? 1u : 0;
@@ -178,45 +179,59 @@ public sealed partial class MachineCheckInjector : ITimerTarget, IPoisonObserver
             fired.Dequeue();
         }
 
-        fired.Enqueue(new(id, clock.Now, cpu, record, outcome, told, kept));
+        fired.Enqueue(new(id, clock.Now, cpu, record, outcome, told, kept, died));
         Woke?.Invoke();
     }
 
-    (uint Told, uint Kept) Deliver(MachineCheckInjection injection, int cpu, MachineCheckClass kind)
+    (uint Told, uint Kept, uint Died) Deliver(MachineCheckInjection injection, int cpu, MachineCheckClass kind)
     {
         var action = kind == MachineCheckClass.Srar;
         var flags = (injection.McgStatus ?? (action ? McgStatus.RIPV | McgStatus.EIPV : McgStatus.RIPV)) & (McgStatus.RIPV | McgStatus.EIPV);
         var local = vcpus[cpu].Mca!.IsLocalEnabled
             && (injection.Signal == MachineCheckSignal.Local || (injection.Signal == MachineCheckSignal.Auto && action));
         var alone = local || injection.Signal == MachineCheckSignal.Target;
-        uint told = 0, kept = 0;
+        uint told = 0, kept = 0, died = 0;
         for (var i = 0; i < vcpus.Count; i++)
         {
             if (i == cpu || !alone)
             {
                 // The others have nothing to do with the error and can go on where they are.
-                var reached = Tell(vcpus[i], i == cpu ? flags | (local ? McgStatus.LMCE_S : 0) : McgStatus.RIPV);
-                told |= reached ? 1u << i : 0;
-                kept |= reached || vcpus[i].Activity == Activity.Shutdown ? 0 : 1u << i;
+                ref var mask = ref told;
+                switch (Tell(vcpus[i], i == cpu ? flags | (local ? McgStatus.LMCE_S : 0) : McgStatus.RIPV))
+                {
+                    case MachineCheckOutcome.Caterr:
+                        mask = ref died;
+                        break;
+                    case MachineCheckOutcome.Host:
+                        mask = ref kept;
+                        break;
+                }
+
+                mask |= 1u << i;
             }
         }
 
-        return (told, kept);
+        return (told, kept, died);
     }
 
     /// <summary>
     /// The machine check reaches the physical processor: an exit to the hypervisor, which injects it into a guest that has
-    /// machine checks on and keeps it from one that has not; or CATERR.
+    /// machine checks on and keeps it from one that has not; or CATERR. Says who has it now: the guest, the host, or nobody any more.
     /// </summary>
-    static bool Tell(Vcpu target, ulong flags)
+    static MachineCheckOutcome Tell(Vcpu target, ulong flags)
     {
         var outcome = target.Vmx.MachineCheckArrives();
-        var reaches = outcome == MachineCheckOutcome.Guest || (outcome != MachineCheckOutcome.Caterr && target.Vmx.GuestMachineCheckEnabled);
-        if (reaches)
+        if (outcome == MachineCheckOutcome.Caterr)
         {
-            target.DeliverMachineCheck(flags);
+            return outcome;
         }
 
-        return reaches;
+        if (outcome != MachineCheckOutcome.Guest && !target.Vmx.GuestMachineCheckEnabled)
+        {
+            return MachineCheckOutcome.Host;
+        }
+
+        target.DeliverMachineCheck(flags);
+        return MachineCheckOutcome.Guest;
     }
 }

@@ -1,0 +1,252 @@
+using Google.Protobuf;
+using Google.Protobuf.Reflection;
+using Google.Rpc;
+using Vmm.Api.V1;
+using Vmm.Grpc;
+using Vmm.Grpc.Client;
+using Xunit;
+
+namespace Vmm.ControlTests.Machines;
+
+/// <summary>Services through a client, with the built-in guest.</summary>
+public sealed class ControlPlaneTests(ControlFixture control) : IClassFixture<ControlFixture>, IDisposable
+{
+    readonly GrpcChannel channel = control.Channel();
+
+    public void Dispose() => channel.Dispose();
+
+    Task<TResponse> Call<TRequest, TResponse>(FileDescriptor file, string method, TRequest request)
+        where TRequest : class, IMessage<TRequest>
+        where TResponse : class, IMessage<TResponse>, new() =>
+        channel.UnaryAsync<TRequest, TResponse>(file.Services[0].FindMethodByName(method), request);
+
+    async Task<Api.V1.Machine> Create(string name, MachineSpec? spec = null) => (await Call<CreateMachineRequest, CreateMachineResponse>(
+        MachineReflection.Descriptor, "CreateMachine", new() { Name = name, Spec = spec ?? new() { MemoryBytes = 64 << 20, Disks = { new DiskSpec { SizeBytes = 1 << 20 } }, Iommu = new() } })).Machine;
+
+    async Task<Api.V1.Machine> Run(string name, ulong instructions) => (await Call<RunMachineRequest, RunMachineResponse>(
+        MachineReflection.Descriptor, "RunMachine", new() { Name = name, Instructions = instructions })).Machine;
+
+    async Task<string> Hash(string name) => (await Call<HashMachineRequest, HashMachineResponse>(MachineReflection.Descriptor, "HashMachine", new() { Name = name })).Sha256;
+
+    Task Delete(string name) => Call<DeleteMachineRequest, DeleteMachineResponse>(MachineReflection.Descriptor, "DeleteMachine", new() { Name = name });
+
+    static async Task<RpcException> Fails(Grpc.StatusCode code, Task call)
+    {
+        var error = await Assert.ThrowsAsync<RpcException>(() => call);
+        Assert.True(code == error.StatusCode, error.Message);
+        return error;
+    }
+
+    static T Detail<T>(RpcException error)
+        where T : IMessage, new() => RichStatus.Of(error)!.Details.Single(d => d.Is(new T().Descriptor)) is var any ? (T)new T().Descriptor.Parser.ParseFrom(any.Value) : default!;
+
+    [Fact]
+    public async Task All_that_is_wrong_with_a_machine_is_named_at_once()
+    {
+        var spec = new MachineSpec { MemoryBytes = 5, Vcpus = 99, QuantumCycles = 1, Disks = { new DiskSpec { BlockSize = 7 } }, Iommu = new() { AddressWidth = 3 }, Cost = new() { Cycles = { { "nonsense", 1 } } } };
+        var bad = Detail<BadRequest>(await Fails(Grpc.StatusCode.InvalidArgument, Call<CreateMachineRequest, CreateMachineResponse>(MachineReflection.Descriptor, "CreateMachine", new() { Name = "Bad", Spec = spec })));
+        Assert.Equal(
+            ["name", "spec.cost.cycles[nonsense]", "spec.disks[0].block_size", "spec.disks[0].size_bytes", "spec.iommu.address_width", "spec.memory_bytes", "spec.quantum_cycles", "spec.vcpus"],
+            bad.FieldViolations.Select(v => v.Field).Order(StringComparer.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("/etc/passwd")]
+    [InlineData("../../etc/passwd")]
+    [InlineData("a/../../b")]
+    [InlineData("/proc/self/root/etc/passwd")]
+    [InlineData("x\0y")]
+    [InlineData("link")]
+    public async Task A_path_outside_the_roots_is_denied_without_telling_of_files(string path)
+    {
+        var link = Path.Combine(control.Images.Folder, "link");
+        if (!File.Exists(link))
+        {
+            File.CreateSymbolicLink(link, "/etc/passwd");
+        }
+
+        var error = await Fails(Grpc.StatusCode.PermissionDenied, Create("path", new() { Boot = new() { Kernel = path } }));
+        Assert.Equal("spec.boot.kernel: the path is not inside an allowed root", error.Status.Detail);
+        Assert.Equal("PATH_OUTSIDE_ROOTS", Detail<ErrorInfo>(error).Reason);
+    }
+
+    [Fact]
+    public async Task Each_situation_has_its_status()
+    {
+        await Create("status");
+        Assert.Equal("status", Detail<ResourceInfo>(await Fails(Grpc.StatusCode.AlreadyExists, Create("status"))).ResourceName);
+        Detail<ResourceInfo>(await Fails(Grpc.StatusCode.NotFound, Hash("nobody")));
+        Detail<PreconditionFailure>(await Fails(Grpc.StatusCode.FailedPrecondition, Call<PauseMachineRequest, PauseMachineResponse>(MachineReflection.Descriptor, "PauseMachine", new() { Name = "status" })));
+        Assert.Equal("GENERATION_CHANGED", Detail<ErrorInfo>(await Fails(Grpc.StatusCode.Aborted, Call<StartMachineRequest, StartMachineResponse>(MachineReflection.Descriptor, "StartMachine", new() { Name = "status", Generation = 77 }))).Reason);
+        Assert.Equal("ADDRESS_NOT_RAM", Detail<ErrorInfo>(await Fails(Grpc.StatusCode.OutOfRange, Call<HashMemoryRequest, HashMemoryResponse>(MemoryReflection.Descriptor, "HashMemory", new() { Machine = "status", Address = ulong.MaxValue - 5, Length = 100 }))).Reason);
+        Detail<QuotaFailure>(await Fails(Grpc.StatusCode.ResourceExhausted, Create("huge", new() { MemoryBytes = 8ul << 30 })));
+        var damaged = Path.Combine(control.Images.Folder, "damaged");
+        await File.WriteAllBytesAsync(damaged, "VMMSNAP\nxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"u8.ToArray());
+        await Fails(Grpc.StatusCode.DataLoss, Call<RestoreSnapshotRequest, RestoreSnapshotResponse>(SnapshotReflection.Descriptor, "RestoreSnapshot", new() { Path = damaged }));
+        Assert.Equal(["rule.action", "rule.match.device"], Detail<BadRequest>(await Fails(Grpc.StatusCode.InvalidArgument, Call<CreateFaultRuleRequest, CreateFaultRuleResponse>(
+            FaultReflection.Descriptor, "CreateFaultRule", new() { Machine = "status", Rule = new() { Match = new() { Device = "nonsense" } } }))).FieldViolations.Select(v => v.Field).Order(StringComparer.Ordinal));
+        await Delete("status");
+    }
+
+    [Fact]
+    public async Task Machines_beyond_the_limit_are_refused_and_their_place_comes_back()
+    {
+        var names = Enumerable.Range(0, 16).Select(i => $"many-{i}").ToList();
+        var made = new List<string>();
+        RpcException? refused = null;
+        foreach (var name in names)
+        {
+            try
+            {
+                await Create(name, new() { MemoryBytes = 16 << 20 });
+                made.Add(name);
+            }
+            catch (RpcException full)
+            {
+                refused ??= full;
+            }
+        }
+
+        Assert.Equal(Grpc.StatusCode.ResourceExhausted, refused!.StatusCode);
+        Assert.InRange(made.Count, 1, 8);
+        foreach (var name in made)
+        {
+            await Delete(name);
+        }
+
+        await Create("again");
+        await Delete("again");
+    }
+
+    MachineSpec Linux => new()
+    {
+        MemoryBytes = 128 << 20, Disks = { new DiskSpec { SizeBytes = 1 << 20 } }, Iommu = new(), Boot = new() { Kernel = control.Images.Kernel, Initrds = { control.Images.Initrd } },
+    };
+
+    [SkippableFact]
+    public async Task A_watched_and_polled_machine_ends_in_the_same_state_as_one_left_alone()
+    {
+        const ulong Instructions = 300_000_000;
+        await Create("alone", Linux);
+        await Run("alone", Instructions);
+        var alone = await Hash("alone");
+        await Delete("alone");
+        await Create("watched", Linux);
+        using var ending = new CancellationTokenSource();
+        await using var watch = channel.ServerStreaming<WatchEventsRequest, WatchEventsResponse>(
+            EventReflection.Descriptor.Services[0].FindMethodByName("WatchEvents"), new() { Machines = { "watched" } }, cancellation: ending.Token);
+        await watch.HeadersAsync();
+        var polls = 0;
+        var running = Run("watched", Instructions);
+        while (!running.IsCompleted)
+        {
+            await Call<GetMachineRequest, GetMachineResponse>(MachineReflection.Descriptor, "GetMachine", new() { Name = "watched" });
+            await Call<GetLedgerRequest, GetLedgerResponse>(LedgerReflection.Descriptor, "GetLedger", new() { Machine = "watched" });
+            await Call<GetIommuCountersRequest, GetIommuCountersResponse>(IommuReflection.Descriptor, "GetIommuCounters", new() { Machine = "watched" });
+            await Call<TranslateRequest, TranslateResponse>(IommuReflection.Descriptor, "Translate", new() { Machine = "watched", Bdf = "00:03.0", Iova = 0x1000 });
+            await Call<HashMemoryRequest, HashMemoryResponse>(MemoryReflection.Descriptor, "HashMemory", new() { Machine = "watched" });
+            await Call<ListDevicesRequest, ListDevicesResponse>(DeviceReflection.Descriptor, "ListDevices", new() { Machine = "watched" });
+            polls++;
+        }
+
+        await running;
+        Assert.Equal(alone, await Hash("watched"));
+        Assert.True(polls > 3);
+        Assert.True(await watch.MoveNext(CancellationToken.None));
+        await Delete("watched");
+    }
+
+    [Fact]
+    public async Task A_snapshot_and_a_fork_go_on_as_the_machine_does()
+    {
+        await Create("origin");
+        await Run("origin", 3_000_000);
+        var path = Path.Combine(control.Images.Folder, "origin.snap");
+        Assert.True((await Call<SaveSnapshotRequest, SaveSnapshotResponse>(SnapshotReflection.Descriptor, "SaveSnapshot", new() { Machine = "origin", Path = path })).Bytes > 0);
+        await Call<ForkMachineRequest, ForkMachineResponse>(SnapshotReflection.Descriptor, "ForkMachine", new() { Machine = "origin", Names = { "forked" } });
+        await Call<RestoreSnapshotRequest, RestoreSnapshotResponse>(
+            SnapshotReflection.Descriptor, "RestoreSnapshot", new() { Name = "restored", Path = path, Devices = new() { Disks = { new DiskSpec { SizeBytes = 1 << 20 } }, Iommu = new() } });
+        var hashes = new HashSet<string>();
+        foreach (var name in new[] { "origin", "forked", "restored" })
+        {
+            await Run(name, 3_000_000);
+            hashes.Add(await Hash(name));
+            await Delete(name);
+        }
+
+        Assert.Single(hashes);
+    }
+
+    [Fact]
+    public async Task Memory_that_is_written_is_read_back_in_chunks()
+    {
+        await Create("memory");
+        var data = new byte[(2 << 20) + 5];
+        new Random(3).NextBytes(data);
+        await using var write = channel.Open<WriteMemoryRequest, WriteMemoryResponse>(MemoryReflection.Descriptor.Services[0].FindMethodByName("WriteMemory"));
+        await write.WriteAsync(new() { Machine = "memory", Address = 0x200_0003, Data = ByteString.CopyFrom(data, 0, 1 << 20) });
+        await write.WriteAsync(new() { Data = ByteString.CopyFrom(data, 1 << 20, data.Length - (1 << 20)) }).ContinueWith(_ => { }, TaskScheduler.Default);
+        await Fails(Grpc.StatusCode.InvalidArgument, write.ResponseAsync());
+        await using var again = channel.Open<WriteMemoryRequest, WriteMemoryResponse>(MemoryReflection.Descriptor.Services[0].FindMethodByName("WriteMemory"));
+        for (var at = 0; at < data.Length; at += 1 << 20)
+        {
+            await again.WriteAsync(new() { Machine = at == 0 ? "memory" : "", Data = ByteString.CopyFrom(data, at, Math.Min(1 << 20, data.Length - at)), Address = (ulong)(0x200_0003 + at) });
+        }
+
+        Assert.Equal((ulong)data.Length, (await again.ResponseAsync()).Written);
+        var found = new List<byte>();
+        await using var read = channel.ServerStreaming<ReadMemoryRequest, ReadMemoryResponse>(
+            MemoryReflection.Descriptor.Services[0].FindMethodByName("ReadMemory"), new() { Machine = "memory", Address = 0x200_0003, Length = (ulong)data.Length });
+        while (await read.MoveNext(CancellationToken.None))
+        {
+            Assert.InRange(read.Current.Data.Length, 1, 1 << 20);
+            found.AddRange(read.Current.Data);
+        }
+
+        Assert.Equal(data, found);
+        await Delete("memory");
+    }
+
+    [Fact]
+    public async Task Events_are_in_order_and_a_token_goes_on_where_it_was_given()
+    {
+        var method = EventReflection.Descriptor.Services[0].FindMethodByName("WatchEvents");
+        string token;
+        await using (var watch = channel.ServerStreaming<WatchEventsRequest, WatchEventsResponse>(method, new() { Machines = { "events" } }))
+        {
+            await watch.HeadersAsync();
+            await Create("events");
+            Assert.True(await watch.MoveNext(CancellationToken.None));
+            Assert.Equal(WatchEventsResponse.EventOneofCase.Created, watch.Current.EventCase);
+            token = watch.Current.ResumeToken;
+        }
+
+        await Run("events", 1000);
+        await Delete("events");
+        await using var resumed = channel.ServerStreaming<WatchEventsRequest, WatchEventsResponse>(method, new() { Machines = { "events" }, ResumeToken = token });
+        var kinds = new List<WatchEventsResponse.EventOneofCase>();
+        while (!kinds.Contains(WatchEventsResponse.EventOneofCase.Deleted) && await resumed.MoveNext(CancellationToken.None))
+        {
+            kinds.Add(resumed.Current.EventCase);
+        }
+
+        Assert.Equal([WatchEventsResponse.EventOneofCase.State, WatchEventsResponse.EventOneofCase.State, WatchEventsResponse.EventOneofCase.Deleted], kinds);
+        var refused = channel.ServerStreaming<WatchEventsRequest, WatchEventsResponse>(method, new() { ResumeToken = "nonsense" });
+        await Fails(Grpc.StatusCode.InvalidArgument, refused.MoveNext(CancellationToken.None));
+        await refused.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task The_metrics_page_is_OpenMetrics()
+    {
+        await Create("metrics");
+        using var http = new HttpClient();
+        using var response = await http.GetAsync(new Uri($"http://127.0.0.1:{control.HttpPort}/metrics"));
+        var text = await response.Content.ReadAsStringAsync();
+        Assert.Equal("application/openmetrics-text; version=1.0.0; charset=utf-8", response.Content.Headers.ContentType!.ToString());
+        Assert.EndsWith("# EOF\n", text);
+        Assert.Contains("vmm_instructions_total{machine=\"metrics\"} 0\n", text);
+        Assert.All(text.Split('\n', StringSplitOptions.RemoveEmptyEntries), line => Assert.Matches(@"^(# (TYPE|UNIT|HELP|EOF).*|[a-z_]+(\{[^}]*\})? [0-9.eE+-]+)$", line));
+        await Delete("metrics");
+    }
+}
