@@ -6,7 +6,7 @@ namespace Vmm.Bench;
 internal sealed class Options
 {
     static readonly string[] Flags = ["--quick"];
-    static readonly string[] Valued = ["--rounds", "--engines", "--loops", "--output", "--kernel", "--initrd", "--append", "--until", "--memory"];
+    static readonly string[] Valued = ["--rounds", "--engines", "--loops", "--output", "--kernel", "--initrd", "--append", "--until", "--memory", "--kernel-package", "--busybox", "--iommu", "--policies"];
 
     readonly Dictionary<string, string> values = [];
 

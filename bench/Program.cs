@@ -1,6 +1,7 @@
 using Vmm.Bench.Control;
 using Vmm.Bench.Dma;
 using Vmm.Bench.Engines;
+using Vmm.Bench.Fio;
 using Vmm.Bench.Image;
 using Vmm.Bench.Ledger;
 using Vmm.Bench.Reporting;
@@ -16,6 +17,7 @@ internal static class Program
                bench dma  [--quick] [--rounds N] [--output FILE]
                bench control [--quick] [--rounds N] [--output FILE]
                bench ledger [--kernel FILE] [--initrd FILE] [--append TEXT] [--rounds N] [--output FILE]
+               bench fio  --kernel-package DEB --busybox DEB [--iommu virtio|vtd|none] [--policies strict,lazy] [--rounds N] [--engines vmm,qemu] [--output FILE]
                bench image FILE
         """;
 
@@ -31,8 +33,9 @@ internal static class Program
                 "dma" => DmaComparison.Run(options),
                 "control" => ControlComparison.Run(options),
                 "ledger" => LedgerComparison.Run(options),
+                "fio" => FioComparison.Run(options),
                 "image" => WriteImage(options),
-                _ => throw new FormatException($"'{options.Verb}' is not cpu, boot, dma, control, ledger or image"),
+                _ => throw new FormatException($"'{options.Verb}' is not cpu, boot, dma, control, ledger, fio or image"),
             };
         }
         catch (FormatException bad)

@@ -45,11 +45,8 @@ public sealed class VirtioIommuTests(ITestOutputHelper log) : IDisposable
     public static TheoryData<string, string, VirtioIommuOptions, string> Modes => new()
     {
         { "lazy", "quiet iommu.strict=0", new(), "DMA-FQ" },
-        { "lazy, no bypass", "quiet iommu.strict=0", new() { Bypass = false }, "DMA-FQ" },
-        { "strict", "quiet iommu.strict=1", new(), "DMA" },
         { "strict, no bypass, 39 bits", "quiet iommu.strict=1", new() { Bypass = false, InputEnd = (1ul << 39) - 1 }, "DMA" },
-        { "pass-through in a bypass domain", "quiet iommu.passthrough=1", new(), "identity" },
-        { "pass-through, no bypass outside domains", "quiet iommu.passthrough=1", new() { Bypass = false }, "identity" },
+        { "pass-through in a bypass domain", "quiet iommu.passthrough=1", new() { Bypass = false }, "identity" },
         { "pass-through without the feature", "quiet iommu.passthrough=1", new() { OffersBypassConfig = false }, "identity" },
     };
 
@@ -198,7 +195,8 @@ public sealed class VirtioIommuTests(ITestOutputHelper log) : IDisposable
 
     /// <summary>
     /// In strict mode a buffer of one NVMe command costs one exit to map, however many pages and so MAP requests it has,
-    /// and one to unmap; the driver cuts buffers at 128 KiB.
+    /// and one to unmap; the driver cuts buffers at 128 KiB. The first transfers of a size are not counted: the driver may
+    /// map memory for its own lists then.
     /// </summary>
     [SkippableFact]
     public void The_ledger_counts_one_exit_to_map_and_one_to_unmap_a_buffer()
@@ -210,6 +208,7 @@ public sealed class VirtioIommuTests(ITestOutputHelper log) : IDisposable
             $"""
             for i in 1 2 3 4 5 6 7 8 9; do [ -b /dev/nvme0n1 ] || sleep 0.1; done
             for size in {string.Join(' ', sizes)}; do
+              dd if=/dev/nvme0n1 of=/dev/null bs=$((size))k count=2 iflag=direct 2>/dev/null
               echo MARK $(cut -c1-9 /sys/block/nvme0n1/stat) END
               dd if=/dev/nvme0n1 of=/dev/null bs=$((size))k count={Count} iflag=direct 2>/dev/null
               echo MARK $(cut -c1-9 /sys/block/nvme0n1/stat) END
@@ -246,7 +245,7 @@ public sealed class VirtioIommuTests(ITestOutputHelper log) : IDisposable
         public static Mark Take(VirtualMachine machine, ulong commands)
         {
             var device = machine.VirtioIommu!;
-            var table = machine.Clock.Ledger.Account("viommu0.bar0").Table;
+            var table = machine.Clock.Ledger.Account("viommu0").Table;
             return new(
                 commands, device.Requests(VirtioIommuRequest.Map, VirtioIommuStatus.Ok), device.Requests(VirtioIommuRequest.Unmap, VirtioIommuStatus.Ok),
                 device.Transport.Queues[0].Counters.Notifications, table.ExitCount, table[Platform.Time.CostKind.VirtioRequest].Count, table.Cycles);

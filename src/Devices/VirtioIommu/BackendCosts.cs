@@ -26,8 +26,7 @@ sealed class BackendCosts
     public BackendCosts(VirtioIommuOptions options, ExitLedger ledger, ulong ramBytes)
     {
         this.ledger = ledger;
-        // The same account as accesses to the registers, which the bus books by the name of the BAR.
-        account = ledger.Account(options.Name + ".bar0");
+        account = ledger.Account(options.Name);
         vfio = options.Backend == ViommuBackend.Vfio;
         ramPages = ramBytes >> 12;
     }

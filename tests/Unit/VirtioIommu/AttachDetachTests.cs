@@ -185,4 +185,16 @@ public sealed class AttachDetachTests
         Assert.Null(bench.Translate(0));
         Assert.Equal(VirtioIommuFault.Domain, bench.Faults[^1].Reason);
     }
+
+    [Fact]
+    public void A_driver_that_goes_through_all_domain_ids_gets_a_bounded_number_of_counters()
+    {
+        for (uint i = 0; i < 100_000; i++)
+        {
+            Assert.Equal(S.Ok, bench.Attach(i * 42949, Disk));
+            Assert.Single(bench.Domains.Domains);
+        }
+
+        Assert.Equal(1024, bench.Domains.DomainCounters.Count());
+    }
 }

@@ -248,7 +248,7 @@ public sealed class DeviceTests
     public void Every_request_is_charged_and_a_VFIO_back_end_by_page()
     {
         using var driver = new ViommuDriver(new() { Bypass = false, Backend = ViommuBackend.Vfio }).Start();
-        var table = driver.Bench.Clock.Ledger.Account("viommu0.bar0").Table;
+        var table = driver.Bench.Clock.Ledger.Account("viommu0").Table;
         driver.Ask(AttachBytes(1, Disk.Value));
         driver.Ask(MapBytes(1, 0, 0xF_FFFF, 0, 3));
         Assert.Equal((2ul, 256ul), (table[CostKind.VirtioRequest].Count, table[CostKind.VfioMap].Count));
@@ -267,7 +267,7 @@ public sealed class DeviceTests
     public void Without_a_back_end_only_the_request_is_charged()
     {
         using var driver = new ViommuDriver().Start();
-        var table = driver.Bench.Clock.Ledger.Account("viommu0.bar0").Table;
+        var table = driver.Bench.Clock.Ledger.Account("viommu0").Table;
         driver.Ask(AttachBytes(1, Disk.Value));
         driver.Ask(MapBytes(1, 0, 0xF_FFFF, 0, 3));
         Assert.Equal((2ul, 0ul), (table[CostKind.VirtioRequest].Count, table[CostKind.VfioMap].Count));
