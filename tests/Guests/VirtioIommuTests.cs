@@ -239,6 +239,33 @@ public sealed class VirtioIommuTests(ITestOutputHelper log) : IDisposable
         }
     }
 
+    [SkippableFact]
+    public void A_fork_in_the_middle_of_the_work_goes_on_as_the_original()
+    {
+        var contents = new byte[Size];
+        new Random(5).NextBytes(contents);
+        using var guest = Boot(
+            new() { VirtioIommu = new() { Bypass = false }, Disks = [new(() => new MemoryBlockBackend("disk", (byte[])contents.Clone()))] }, "quiet",
+            "for i in 1 2 3 4 5 6 7 8 9; do [ -b /dev/nvme0n1 ] || sleep 0.1; done\necho WORK\nsha256sum < /dev/nvme0n1");
+        guest.Port.Watch(line =>
+        {
+            if (line == "WORK")
+            {
+                guest.Machine.RequestStop();
+            }
+        });
+        Assert.Equal(StopCause.Requested, guest.Run().Cause);
+        Assert.NotEqual(0, guest.Machine.VirtioIommu!.MappingCount);
+        using var frozen = guest.Machine.Freeze();
+        using var fork = Guest.Fork(frozen);
+        Assert.Equal(StopCause.PowerOff, fork.Run().Cause);
+        Assert.Equal(StopCause.PowerOff, guest.Run().Cause);
+        Assert.Contains(Sum(contents), fork.Output);
+        Assert.Contains(Sum(contents), guest.Output);
+        Assert.Equal(guest.Machine.StateHash(), fork.Machine.StateHash());
+        AssertClean(fork.Machine.VirtioIommu!);
+    }
+
     /// <summary>Counters at one moment.</summary>
     readonly record struct Mark(ulong Commands, ulong Maps, ulong Unmaps, ulong Notifications, ulong Exits, ulong Charged, ulong Cycles)
     {

@@ -34,8 +34,8 @@ public sealed partial class VirtualMachine
     {
         var device = new ViommuDevice(options, new Bdf(0, ViommuSlot, 0), dma, Clock);
         VirtioIommu = device;
-        Add(device.Transport, _ => device.PowerOn());
         Plug(device.Transport.Function, false);
+        Add(device.Transport, _ => device.PowerOn());
     }
 
     void Plug(PciFunction function, bool isBehindIommu)
