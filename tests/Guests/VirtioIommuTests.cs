@@ -195,7 +195,7 @@ public sealed class VirtioIommuTests(ITestOutputHelper log) : IDisposable
 
     /// <summary>
     /// In strict mode a buffer of one NVMe command costs one exit to map, however many pages and so MAP requests it has,
-    /// and one to unmap; the driver cuts buffers at 128 KiB. The first transfers of a size are not counted: the driver may
+    /// and one to unmap; the driver cuts buffers at 128 KiB and has the pieces in flight together. The first transfers of a size are not counted: the driver may
     /// map memory for its own lists then.
     /// </summary>
     [SkippableFact]
@@ -231,7 +231,8 @@ public sealed class VirtioIommuTests(ITestOutputHelper log) : IDisposable
             var (commands, exits) = (b.Commands - a.Commands, b.Exits - a.Exits);
             log.WriteLine($"{sizes[i],4} KiB  {commands,8}  {b.Maps - a.Maps,3}  {b.Unmaps - a.Unmaps,5}  {exits,5}  {(b.Cycles - a.Cycles) / Count}");
             Assert.Equal((ulong)(Count * Math.Max(1, sizes[i] / 128)), commands);
-            Assert.Equal(2 * commands, exits);
+            // With several commands in flight one may complete, and notify, between another's requests and its notification.
+            Assert.InRange(exits, sizes[i] <= 128 ? 2 * commands : commands + 1, 2 * commands);
             Assert.Equal(exits, b.Notifications - a.Notifications);
             Assert.Equal(commands, b.Unmaps - a.Unmaps);
             Assert.InRange(b.Maps - a.Maps, commands, (ulong)(Count * sizes[i] / 4));
