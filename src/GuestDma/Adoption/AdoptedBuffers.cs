@@ -10,10 +10,12 @@ namespace Vmm.GuestDma.Adoption;
 /// page addresses, without a copy and without a request. Every page is referred to while it is adopted, so that nobody
 /// else gets it before the mapping is gone from the hardware. Only whole pages are adopted.
 /// </summary>
-sealed class AdoptedBuffers(CostMeter meter, Translations translations, AllocationFaults faults, int capacity, int mostPages)
+sealed class AdoptedBuffers(CostMeter meter, GuestPages pages, Translations translations, AllocationFaults faults, int capacity, int mostPages)
 {
     /// <summary>Buffers that are evicted together, with one invalidation.</summary>
     const int Batch = 32;
+
+    const int Probe = 64, MostParked = 32;
 
     const int None = -1;
 
@@ -22,7 +24,7 @@ sealed class AdoptedBuffers(CostMeter meter, Translations translations, Allocati
     readonly Entry[] entries = new Entry[capacity];
     int free = None, used, first = None, last = None;
 
-    readonly record struct Key(ulong First, int Pages, DmaProtection Protection);
+    readonly record struct Key(ulong Signature, int Pages, DmaProtection Protection);
 
     struct Entry
     {
@@ -46,14 +48,15 @@ sealed class AdoptedBuffers(CostMeter meter, Translations translations, Allocati
     public ulong Hits { get; private set; }
 
     ulong now;
+    int refused;
 
     /// <summary>Finds an adopted buffer and uses it.</summary>
-    public bool TryUse(ReadOnlySpan<ScatterEntry> list, int count, DmaProtection protection, out ulong address)
+    public bool TryUse(ReadOnlySpan<ScatterEntry> list, ulong signature, int count, DmaProtection protection, out ulong address)
     {
         meter.Lock();
         now++;
         address = 0;
-        if (!byBuffer.TryGetValue(new(list[0].Address.Value, count, protection), out var at))
+        if (!byBuffer.TryGetValue(new(signature, count, protection), out var at))
         {
             return false;
         }
@@ -76,11 +79,11 @@ sealed class AdoptedBuffers(CostMeter meter, Translations translations, Allocati
     }
 
     /// <summary>Maps a buffer to stay. False: there is no room, or something could not be allocated; nothing was changed.</summary>
-    public bool TryAdopt(ReadOnlySpan<ScatterEntry> list, int count, DmaProtection protection, out ulong address)
+    public bool TryAdopt(ReadOnlySpan<ScatterEntry> list, ulong signature, int count, DmaProtection protection, out ulong address)
     {
         address = 0;
-        var key = new Key(list[0].Address.Value, count, protection);
-        if (byBuffer.ContainsKey(key) || !MakeRoom(count) || faults.Fails(AllocationSite.Adoption) ||
+        var key = new Key(signature, count, protection);
+        if (!IsWorthwhile() || byBuffer.ContainsKey(key) || !MakeRoom(count) || faults.Fails(AllocationSite.Adoption) ||
             !translations.TryMap(list, protection, FlushMode.Referenced, out address))
         {
             return false;
@@ -98,6 +101,27 @@ sealed class AdoptedBuffers(CostMeter meter, Translations translations, Allocati
         Pages += count;
         Busy++;
         return true;
+    }
+
+    /// <summary>True when owners free pages of adopted buffers, which then wait for nobody.</summary>
+    public bool AreFreed => pages.ParkedPages > MostParked + Pages / 8;
+
+    /// <summary>
+    /// False while owners free pages of adopted buffers, which then wait for nobody; those that waited longest are given up.
+    /// </summary>
+    bool IsWorthwhile()
+    {
+        if (!AreFreed)
+        {
+            return true;
+        }
+
+        if (++refused % Probe == 0)
+        {
+            Evict(Batch, now > (ulong)(2 * Count) ? now - (ulong)(2 * Count) : 0);
+        }
+
+        return false;
     }
 
     /// <summary>Ends a use; false when the address is of no adopted buffer.</summary>

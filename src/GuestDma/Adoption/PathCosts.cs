@@ -7,7 +7,7 @@ namespace Vmm.GuestDma.Adoption;
 /// </summary>
 sealed class PathCosts
 {
-    const int Classes = 12, Retry = 512, Trials = 8, Weight = 64;
+    const int Classes = 12, Retry = 4096, Trials = 8, Weight = 64;
 
     struct Way
     {
@@ -30,13 +30,27 @@ sealed class PathCosts
     {
         ref var cell = ref cells[Index(pages, pieces)];
         cell.Uses++;
-        if (cell.Bounce.Maps < Trials || cell.Direct.Maps < Trials)
+        if (cell.Bounce.Unmaps < Trials || cell.Direct.Unmaps < Trials)
         {
-            return cell.Bounce.Maps <= cell.Direct.Maps;
+            // With many in flight the first unmap comes late: by turns until both ways are known.
+            return (cell.Uses & 1) != 0;
         }
 
         var better = cell.Bounce.Sum < cell.Direct.Sum;
         return cell.Uses % Retry == 0 ? !better : better;
+    }
+
+    /// <summary>Cycles of the cheaper way, map and unmap; 0 while that is not known.</summary>
+    public ulong Cheaper(int pages, int pieces)
+    {
+        ref readonly var cell = ref cells[Index(pages, pieces)];
+        return (cell.Bounce.Unmaps, cell.Direct.Unmaps) switch
+        {
+            (0, 0) => 0,
+            (0, _) => cell.Direct.Sum,
+            (_, 0) => cell.Bounce.Sum,
+            _ => Math.Min(cell.Bounce.Sum, cell.Direct.Sum),
+        } / 64;
     }
 
     /// <summary>Notes the cost of a map.</summary>

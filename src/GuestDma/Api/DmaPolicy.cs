@@ -54,7 +54,7 @@ public sealed record DmaDeviceOptions
     /// <summary>Pools of <see cref="DmaPolicy.Adaptive"/>.</summary>
     public BounceOptions Arenas { get; init; } = new()
     {
-        Classes = 11, Slots = 16384, MemoryLimit = 256 << 20, GrowthBytes = 64 << 10, Converts = true,
+        Classes = 11, Slots = 16384, MemoryLimit = 1 << 30, GrowthBytes = 64 << 10, Converts = true,
     };
 
     /// <summary>Buffers that may be adopted.</summary>

@@ -29,7 +29,9 @@ sealed class BounceBuffers : ITimerTarget
         pools = new BouncePool[options.Classes];
         for (var order = 0; order < pools.Length; order++)
         {
-            pools[order] = new(memory, order, options.Slots);
+            // A device with few address bits gets fewer slots, so that direct mappings find room beside the pools.
+            var room = (translations.Limit >> 4) + 1 >> order;
+            pools[order] = new(memory, order, (int)Math.Max(1, Math.Min((ulong)options.Slots, System.Numerics.BitOperations.RoundUpToPowerOf2(room + 1) >> 1)));
         }
 
         evictor = view.Clock.CreateTimer("bounce-evictor", this);
@@ -44,6 +46,9 @@ sealed class BounceBuffers : ITimerTarget
 
     /// <summary>Most memory there ever was.</summary>
     public ulong Peak => memory.Peak;
+
+    /// <summary>Times that a pool took memory it had not had.</summary>
+    public ulong Growths => memory.Growths;
 
     /// <summary>Slots in use.</summary>
     public int Busy => pools.Sum(static p => p.Busy);

@@ -19,6 +19,9 @@ sealed class BounceMemory(IGuestView view, CostMeter meter, GuestPages pages, Tr
     /// <summary>Bytes in use.</summary>
     public ulong Bytes { get; private set; }
 
+    /// <summary>Allocations so far.</summary>
+    public ulong Growths { get; private set; }
+
     /// <summary>Most bytes that were ever in use.</summary>
     public ulong Peak { get; private set; }
 
@@ -37,6 +40,7 @@ sealed class BounceMemory(IGuestView view, CostMeter meter, GuestPages pages, Tr
         meter.Clear((long)bytes);
         view.Memory(block, (int)bytes).Clear();
         Bytes += bytes;
+        Growths++;
         Peak = Math.Max(Peak, Bytes);
         return true;
     }
@@ -47,20 +51,27 @@ sealed class BounceMemory(IGuestView view, CostMeter meter, GuestPages pages, Tr
         Bytes -= (ulong)slotBytes * (ulong)count;
     }
 
-    public bool TryMap(ulong address, Gpa block, ulong bytes, DmaProtection protection)
+    /// <summary>Maps slots that lie behind each other, each by itself, as each is unmapped by itself.</summary>
+    public bool TryMap(ulong address, Gpa block, int slotBytes, int count, DmaProtection protection)
     {
-        if (!translations.Domain.TryMap(address, block, bytes, protection))
+        var bytes = (ulong)slotBytes;
+        var mapped = 0ul;
+        while (mapped < (ulong)count && translations.Domain.TryMap(address + mapped * bytes, block + mapped * bytes, bytes, protection))
         {
-            return false;
+            mapped++;
         }
 
-        if (translations.Domain.TrySyncMap(address, bytes))
+        if (mapped == (ulong)count && translations.Domain.TrySyncMap(address, mapped * bytes))
         {
             return true;
         }
 
         var gather = new InvalidationGather();
-        translations.Domain.Unmap(address, bytes, ref gather, null);
+        for (var i = 0ul; i < mapped; i++)
+        {
+            translations.Domain.Unmap(address + i * bytes, bytes, ref gather, null);
+        }
+
         translations.Domain.Sync(ref gather);
         return false;
     }

@@ -195,8 +195,7 @@ sealed class BouncePool(BounceMemory memory, int order, int capacity)
 
     bool TryMap(int index, int batch, Gpa block, DmaProtection protection)
     {
-        var bytes = (ulong)batch * (ulong)SlotBytes;
-        if (!memory.TryMap(AddressOf(index), block, bytes, protection))
+        if (!memory.TryMap(AddressOf(index), block, SlotBytes, batch, protection))
         {
             return false;
         }

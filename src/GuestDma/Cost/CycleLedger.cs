@@ -82,10 +82,20 @@ public sealed class CycleLedger(VirtualClock clock)
     /// <summary>Charges cycles to a cause and lets them pass.</summary>
     public void Charge(CycleCause cause, ulong amount, ulong count = 1)
     {
+        Book(cause, amount, count);
+        clock.Charge(amount);
+    }
+
+    /// <summary>Cycles charged so far; never forgotten.</summary>
+    public ulong Total { get; private set; }
+
+    /// <summary>Counts cycles that passed already.</summary>
+    public void Book(CycleCause cause, ulong amount, ulong count = 1)
+    {
         var at = (int)Operation * Causes + (int)cause;
         cycles[at] += amount;
         counts[at] += count;
-        clock.Charge(amount);
+        Total += amount;
     }
 
     /// <summary>Begins an operation; the result goes to <see cref="Leave"/>.</summary>

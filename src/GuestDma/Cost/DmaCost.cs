@@ -1,58 +1,42 @@
+using Vmm.Platform.Time;
+
 namespace Vmm.GuestDma.Cost;
 
 /// <summary>
-/// What the layer's work costs, in cycles of the machine's clock. docs/dma-layer.md gives the source of every number;
-/// those without one are marked as fitted there.
+/// What the layer's own work costs, in cycles of the machine's clock. What a device or a hypervisor does for it is charged by
+/// the models themselves. docs/dma-layer.md gives the source of every number.
 /// </summary>
 public sealed record DmaCost
 {
     /// <summary>Name in tables.</summary>
-    public string Name { get; init; } = "kernel";
-
-    /// <summary>Everything of one I/O that is not mapping.</summary>
-    public ulong Application { get; init; } = 8448;
+    public required string Name { get; init; }
 
     /// <summary>Taking and releasing a free lock.</summary>
-    public ulong Lock { get; init; } = 51;
+    public required ulong Lock { get; init; }
 
     /// <summary>An atomic read-modify-write.</summary>
-    public ulong Atomic { get; init; } = 20;
+    public required ulong Atomic { get; init; }
 
-    /// <summary>A node of a tree or list that is visited.</summary>
+    /// <summary>A node of a tree or list that is visited: a load that hits the cache.</summary>
     public ulong Node { get; init; } = 8;
 
     /// <summary>Taking from or giving to a magazine of this processor.</summary>
-    public ulong Magazine { get; init; } = 60;
+    public required ulong Magazine { get; init; }
 
     /// <summary>A level of a table walk.</summary>
-    public ulong TableLevel { get; init; } = 40;
+    public required ulong TableLevel { get; init; }
 
     /// <summary>A table entry that is written.</summary>
     public ulong TableEntry { get; init; } = 4;
 
     /// <summary>A cache line that is flushed to memory.</summary>
-    public ulong CacheFlush { get; init; } = 100;
+    public required ulong CacheFlush { get; init; }
 
-    /// <summary>From a submitted invalidation to its completion, in the unit or in the hypervisor that plays it.</summary>
-    public ulong Invalidation { get; init; } = 2130;
-
-    /// <summary>A register access in memory space: an exit.</summary>
-    public ulong Exit { get; init; } = 2800;
-
-    /// <summary>A MAP request of a paravirtual IOMMU, carried out.</summary>
-    public ulong MapRequest { get; init; }
-
-    /// <summary>An UNMAP request, carried out, without its pages.</summary>
-    public ulong UnmapRequest { get; init; }
-
-    /// <summary>Each page of an UNMAP request.</summary>
-    public ulong UnmapRequestPage { get; init; }
-
-    /// <summary>Copying 1 KiB.</summary>
-    public ulong CopyKibibyte { get; init; } = 270;
+    /// <summary>Copying 1 KiB that is not in the cache.</summary>
+    public required ulong CopyKibibyte { get; init; }
 
     /// <summary>Clearing 1 KiB.</summary>
-    public ulong ClearKibibyte { get; init; } = 68;
+    public required ulong ClearKibibyte { get; init; }
 
     /// <summary>Taking or giving back a slot, beyond its lock.</summary>
     public ulong Slot { get; init; } = 20;
@@ -60,6 +44,20 @@ public sealed record DmaCost
     /// <summary>Comparing an address of an adopted buffer.</summary>
     public ulong Compare { get; init; } = 2;
 
-    /// <summary>Allocating and freeing a block of pages.</summary>
+    /// <summary>Allocating or freeing a block of pages.</summary>
     public ulong PageAllocation { get; init; } = 300;
+
+    /// <summary>The prices of a cost model; what the model does not know keeps its default.</summary>
+    public static DmaCost From(CostModel model) => new()
+    {
+        Name = model.Profile,
+        Lock = model[CostKind.Lock],
+        Atomic = model[CostKind.Atomic],
+        Magazine = model[CostKind.IovaCached],
+        // One page is a walk of four levels and one entry.
+        TableLevel = (model[CostKind.PageTableMap] - Math.Min(4, model[CostKind.PageTableMap])) / 4,
+        CacheFlush = model[CostKind.CacheFlush],
+        CopyKibibyte = model[CostKind.CopyLineCold] * 16,
+        ClearKibibyte = model[CostKind.CopyLineHot] * 16,
+    };
 }

@@ -8,7 +8,15 @@ public sealed partial class IommuMapper
     /// <summary>A buffer is adopted when it comes for the third time.</summary>
     const int AdoptAfter = 2;
 
+    /// <summary>Savings that may be kept for later, in cycles.</summary>
+    const long MostSaved = 1L << 32;
+
     bool windowIsMapped;
+    /// <summary>Cycles that adoption may spend before any was saved: 8 ms.</summary>
+    const long StartBalance = 16_896_000;
+
+    long balance = StartBalance;
+    ulong lastMap;
 
     /// <summary>
     /// A buffer that is adopted is found; one that comes back is adopted; of the others each takes the way that has
@@ -19,15 +27,24 @@ public sealed partial class IommuMapper
         var start = view.Clock.Now;
         var protection = direction.Protection(attributes);
         var count = (int)(Translations.Pages(list) >> 12);
-        if (mayAdopt && (adopted.TryUse(list, count, protection, out var address) || recent.Note(list[0].Address.Value, count) >= AdoptAfter && adopted.TryAdopt(list, count, protection, out address)))
+        if (mayAdopt)
         {
-            return list.Length == 1 ? Segments(list, address, length) : Join(list, address);
+            var signature = Adoption.RecentBuffers.Signature(list);
+            if (TryAdopted(list, signature, count, protection, out var address))
+            {
+                return list.Length == 1 ? Segments(list, address, length) : Join(list, address);
+            }
         }
 
         var bounce = mustBounce || mayBounce && length <= arenas.Largest && costs.PrefersBounce(count, list.Length);
+        var growths = arenas.Growths;
         if (bounce && TryBounce(arenas, list, length, direction, attributes))
         {
-            costs.NoteMap(count, list.Length, bounce: true, view.Clock.Now - start);
+            if (arenas.Growths == growths)
+            {
+                costs.NoteMap(count, list.Length, bounce: true, view.Clock.Now - start);
+            }
+
             return Bounced(list, length);
         }
 
@@ -39,6 +56,37 @@ public sealed partial class IommuMapper
         var segments = MapDirect(list, protection);
         costs.NoteMap(count, list.Length, bounce: false, view.Clock.Now - start);
         return segments;
+    }
+
+    /// <summary>
+    /// Adoption pays for itself: it may spend what adopted buffers have saved, and to begin with 8 ms and a sixteenth of all time.
+    /// So a load that never uses a buffer again loses no more than that.
+    /// </summary>
+    bool TryAdopted(ReadOnlySpan<ScatterEntry> list, ulong signature, int count, DmaProtection protection, out ulong address)
+    {
+        var now = view.Clock.Now;
+        balance = Math.Min(balance + (long)(now - lastMap) / 16, MostSaved);
+        lastMap = now;
+        if (adopted.TryUse(list, signature, count, protection, out address))
+        {
+            balance += (long)costs.Cheaper(count, list.Length);
+            return true;
+        }
+
+        if (adopted.AreFreed)
+        {
+            // Owners free what was adopted: not again before the time has earned it back.
+            balance = Math.Min(balance, -StartBalance);
+        }
+
+        if (recent.Note(signature) < AdoptAfter || balance <= 0 || !adopted.TryAdopt(list, signature, count, protection, out address))
+        {
+            return false;
+        }
+
+        // Taking it out again will cost about as much.
+        balance -= 2 * (long)(view.Clock.Now - now);
+        return true;
     }
 
     void NoteUnmap(ulong address, ulong bytes, int pieces, bool bounced, ulong start)

@@ -38,7 +38,7 @@ public sealed partial class IommuMapper : IDmaMapper
         pool = new(view, meter, pages, translations, options.Pool);
         arenas = new(view, meter, pages, translations, options.Arenas);
         single = new(view, meter, pages, translations);
-        adopted = new(meter, translations, faults, options.AdoptedBuffers, options.AdoptedPages);
+        adopted = new(meter, pages, translations, faults, options.AdoptedBuffers, options.AdoptedPages);
         one = new ScatterEntry[1];
     }
 

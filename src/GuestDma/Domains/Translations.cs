@@ -54,6 +54,9 @@ public sealed class Translations
     /// <summary>The address space.</summary>
     public IIommuDomain Domain { get; }
 
+    /// <summary>Last page that can be handed out.</summary>
+    public ulong Limit => limit;
+
     /// <summary>Ranges that wait for a flush.</summary>
     public FlushQueue Queue => queue;
 

@@ -10,14 +10,14 @@ namespace Vmm.GuestDma.Measurement;
 /// <param name="BlockBytes">Bytes of an I/O: 4 KiB to 1 MiB.</param>
 /// <param name="Depth">I/Os in flight.</param>
 /// <param name="Write">Writes instead of reads.</param>
-/// <param name="Operations">I/Os that are measured.</param>
-public sealed record BlockPlan(int BlockBytes, int Depth, bool Write, int Operations);
+/// <param name="Application">Cycles of everything of an I/O that is not mapping.</param>
+public sealed record BlockPlan(int BlockBytes, int Depth, bool Write, ulong Application = 8448);
 
 /// <summary>
 /// I/O as fio does it with libaio and direct I/O: a fixed number in flight, each with a buffer of its own that is used
 /// again, made of pages that do not lie next to each other. One processor does everything. Data is compared.
 /// </summary>
-public sealed class BlockLoad
+public sealed class BlockLoad : ILoad
 {
     const ulong DiskBlockBytes = 4096;
 
@@ -70,14 +70,17 @@ public sealed class BlockLoad
         }
     }
 
-    /// <summary>I/Os that failed, or brought wrong data.</summary>
+    /// <inheritdoc/>
+    public long Bytes => plan.BlockBytes;
+
+    /// <inheritdoc/>
     public int Bad { get; private set; }
 
-    /// <summary>From submission to the end of unmap.</summary>
+    /// <inheritdoc/>
     public LatencyTable Latency { get; private set; } = new();
 
-    /// <summary>Runs a number of I/Os to their end.</summary>
-    public void Run(int operations, Func<bool>? stop = null)
+    /// <inheritdoc/>
+    public void Run(int operations)
     {
         int submitted = 0, done = 0;
         while (done < operations)
@@ -87,10 +90,6 @@ public sealed class BlockLoad
                 submitted++;
                 machine.Poll();
                 done += Reap();
-                if (stop?.Invoke() == true)
-                {
-                    operations = submitted;
-                }
             }
 
             var reaped = Reap();
@@ -102,10 +101,10 @@ public sealed class BlockLoad
         }
     }
 
-    /// <summary>Forgets latencies so far.</summary>
+    /// <inheritdoc/>
     public void Restart() => Latency = new();
 
-    /// <summary>Frees the buffers; nothing may be in flight.</summary>
+    /// <inheritdoc/>
     public void Free()
     {
         foreach (var page in allocated)
@@ -129,7 +128,7 @@ public sealed class BlockLoad
         }
 
         var at = idle.Dequeue();
-        machine.Meter.Ledger.Charge(CycleCause.Application, machine.Meter.Prices.Application);
+        machine.Meter.Ledger.Charge(CycleCause.Application, plan.Application);
         started[at] = machine.View.Clock.Now;
         var count = (ulong)plan.BlockBytes / DiskBlockBytes;
         blocks[at] = next++ * 1571 * count % (diskBlocks - count + 1);

@@ -47,16 +47,25 @@ public sealed class MeasuredMachine
             Meter.Ledger.Charge(CycleCause.Idle, due - View.Clock.Now);
         }
 
-        View.Clock.RunDue();
+        Poll();
         return true;
     }
 
-    /// <summary>Runs what is due.</summary>
+    /// <summary>
+    /// Runs what is due. A device works beside the processor: the time that its events take is its own, and only what the
+    /// layer's timers do is the processor's.
+    /// </summary>
     public void Poll()
     {
-        if (View.Clock.NextDue <= View.Clock.Now)
+        var clock = View.Clock;
+        if (clock.NextDue > clock.Now)
         {
-            View.Clock.RunDue();
+            return;
         }
+
+        var now = clock.Now;
+        var charged = Meter.Ledger.Total;
+        clock.RunDue();
+        clock.SwitchTo(now + (Meter.Ledger.Total - charged));
     }
 }

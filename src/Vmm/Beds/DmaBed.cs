@@ -5,6 +5,7 @@ using Vmm.GuestDma;
 using Vmm.GuestDma.Cost;
 using Vmm.GuestDma.Domains;
 using Vmm.GuestDma.Drivers.Nvme;
+using Vmm.GuestDma.Drivers.VirtioIommu;
 using Vmm.GuestDma.Drivers.VtD;
 using Vmm.GuestDma.Guest;
 using Vmm.GuestDma.Measurement;
@@ -16,6 +17,7 @@ using Vmm.Platform.Dma;
 using Vmm.Platform.Interrupts;
 using Vmm.Platform.Memory;
 using Vmm.Platform.Time;
+using Vmm.VirtioIommu;
 
 namespace Vmm.Beds;
 
@@ -26,12 +28,14 @@ namespace Vmm.Beds;
 internal sealed class DmaBed : IDisposable
 {
     /// <summary>Blocks of 4 KiB on the disk; each starts with its number plus one.</summary>
-    public const ulong DiskBlocks = 16384;
+    public const ulong DiskBlocks = 4096;
 
     /// <summary>The device of the loads.</summary>
     public static readonly Bdf Device = new(0, 4, 0);
 
-    const ulong VtdBase = 0xFED9_0000, KernelStart = 2 << 20;
+    static readonly Bdf ViommuAddress = new(0, 1, 0);
+
+    const ulong VtdBase = 0xFED9_0000;
 
     readonly SystemBus bus = new();
 
@@ -39,38 +43,41 @@ internal sealed class DmaBed : IDisposable
     public DmaBed(DmaBedOptions options)
     {
         Memory = new(options.MemoryBytes);
-        Clock = new();
+        Clock = new(2_112_000_000, options.Cost);
         Ledger = new(Clock);
         var sink = new Interrupts();
         var fabric = new DmaFabric(Memory, bus.Mmio, sink);
         var host = new PciHost(bus, fabric);
-        Vtd = options.Vtd == null ? null : new VtdUnit(options.Vtd, Memory, sink);
-        if (Vtd != null)
-        {
-            bus.Mmio.Map(Vtd.Name, VtdBase, VtdUnit.WindowSize, Vtd);
-        }
-
-        var view = new GuestView(Memory, bus, Clock, Ledger, options.Cost) { Cpu = 0 };
-        Port = new(fabric, Device) { Translator = Vtd };
+        var view = new GuestView(Memory, bus, Clock, Ledger);
+        Port = new(fabric, Device);
+        AddIommu(options, fabric, host, view, sink);
         if (options.HasDisk)
         {
             Disk = AddDisk(options, fabric, host);
-            Disk.Function.Dma.Translator = Vtd;
+            Disk.Function.Dma.Translator = Port.Translator;
         }
 
         host.AssignResources(PciWindows.Default);
-        if (Disk != null)
+        if (Viommu != null)
         {
-            view.Assigned = new(Disk.Function.Bars[0].Address, Disk.Function.Bars[0].Size);
+            var bar = Viommu.Transport.Function.Bars[0];
+            view.Price(new(bar.Address, bar.Size), CycleCause.Request, options.Cost[CostKind.MmioUser], options.Cost[CostKind.MmioEventfd]);
         }
 
-        var meter = new CostMeter(Ledger, options.Cost);
+        var meter = new CostMeter(Ledger, options.Software ?? DmaCost.From(options.Cost));
         var faults = new AllocationFaults();
-        var tables = WriteAcpi(options);
-        var top = Math.Min(tables, Memory.LowRamBytes) & ~0xFFFul;
-        var pages = new GuestPages(new(KernelStart), (int)(top - KernelStart >> 12), faults);
-        var unit = Vtd == null ? null : DmarTable.Read(view, AcpiTables.BiosRsdp).Single(static u => u.IncludesAll);
-        var driver = unit == null ? null : new VtdDriver(view, meter, pages, unit.Registers);
+        var top = Math.Min(WriteAcpi(options), Memory.LowRamBytes) & ~0xFFFul;
+        var pages = new GuestPages(new(options.KernelStart), (int)(top - options.KernelStart >> 12), faults);
+        IIommuDriver? driver = null;
+        if (Vtd != null)
+        {
+            driver = new VtdDriver(view, meter, pages, DmarTable.Read(view, AcpiTables.BiosRsdp).Single(static u => u.IncludesAll).Registers);
+        }
+        else if (Viommu != null && ViommuDriver.TryFind(view, out var function))
+        {
+            driver = new ViommuDriver(view, meter, pages, faults, function, options.BatchesMaps);
+        }
+
         var device = new DmaDevice(view, meter, pages, faults, driver, Device, options.Device with { RamEnd = options.MemoryBytes }, options.Cpus);
         View = view;
         Machine = new()
@@ -102,7 +109,10 @@ internal sealed class DmaBed : IDisposable
     public CycleLedger Ledger { get; }
 
     /// <summary>The remapping unit, or null.</summary>
-    public VtdUnit? Vtd { get; }
+    public VtdUnit? Vtd { get; private set; }
+
+    /// <summary>The virtio-iommu, or null.</summary>
+    public ViommuDevice? Viommu { get; private set; }
 
     /// <summary>The disk, or null.</summary>
     public NvmeController? Disk { get; }
@@ -115,6 +125,25 @@ internal sealed class DmaBed : IDisposable
 
     /// <summary>What loads run on.</summary>
     public MeasuredMachine Machine { get; }
+
+    void AddIommu(DmaBedOptions options, DmaFabric fabric, PciHost host, GuestView view, Interrupts sink)
+    {
+        if (options.Vtd != null)
+        {
+            Vtd = new(options.Vtd, Memory, sink, Clock);
+            bus.Mmio.Map(Vtd.Name, VtdBase, VtdUnit.WindowSize, Vtd);
+            var price = options.Cost[CostKind.MmioUser];
+            view.Price(new(VtdBase, VtdUnit.WindowSize), CycleCause.Invalidation, price, price);
+            Port.Translator = Vtd;
+        }
+        else if (options.Viommu != null)
+        {
+            Viommu = new(options.Viommu, ViommuAddress, fabric, Clock);
+            host.Add(Viommu.Transport.Function);
+            Viommu.AddEndpoint(Device);
+            Port.Translator = Viommu;
+        }
+    }
 
     NvmeController AddDisk(DmaBedOptions options, DmaFabric fabric, PciHost host)
     {

@@ -1,6 +1,8 @@
 using Vmm.GuestDma;
 using Vmm.GuestDma.Cost;
 using Vmm.Iommu;
+using Vmm.Platform.Time;
+using Vmm.VirtioIommu;
 
 namespace Vmm.Beds;
 
@@ -13,8 +15,17 @@ internal sealed record DmaBedOptions
     /// <summary>The remapping unit, or null for none.</summary>
     public VtdOptions? Vtd { get; init; } = new() { AddressWidth = 48 };
 
+    /// <summary>The virtio-iommu, or null for none; not both.</summary>
+    public VirtioIommuOptions? Viommu { get; init; }
+
+    /// <summary>The driver of the virtio-iommu notifies of the mappings of a list together.</summary>
+    public bool BatchesMaps { get; init; } = true;
+
     /// <summary>Prices.</summary>
-    public DmaCost Cost { get; init; } = new();
+    public CostModel Cost { get; init; } = CostModel.Default;
+
+    /// <summary>Prices of the layer's own work; null takes those of <see cref="Cost"/>.</summary>
+    public DmaCost? Software { get; init; }
 
     /// <summary>What is known of the device.</summary>
     public DmaDeviceOptions Device { get; init; } = new();
@@ -36,6 +47,9 @@ internal sealed record DmaBedOptions
 
     /// <summary>I/O queues of the disk and entries of each.</summary>
     public (int Count, int Entries) DiskQueues { get; init; } = (1, 256);
+
+    /// <summary>Where the memory of the guest's kernel starts, in bytes.</summary>
+    public ulong KernelStart { get; init; } = 2 << 20;
 
     /// <summary>Processors of the guest.</summary>
     public int Cpus { get; init; } = 1;

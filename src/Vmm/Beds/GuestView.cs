@@ -14,8 +14,7 @@ namespace Vmm.Beds;
 /// <param name="bus">Devices.</param>
 /// <param name="clock">Virtual time.</param>
 /// <param name="ledger">Where cycles go.</param>
-/// <param name="cost">Prices.</param>
-internal sealed class GuestView(GuestMemory memory, SystemBus bus, VirtualClock clock, CycleLedger ledger, DmaCost cost) : IGuestView
+internal sealed class GuestView(GuestMemory memory, SystemBus bus, VirtualClock clock, CycleLedger ledger) : IGuestView
 {
     /// <inheritdoc/>
     public VirtualClock Clock => clock;
@@ -26,11 +25,10 @@ internal sealed class GuestView(GuestMemory memory, SystemBus bus, VirtualClock 
     /// <inheritdoc/>
     public int Cpu { get; set; }
 
-    /// <summary>Registers that the guest reaches without an exit: those of a device that was assigned to it.</summary>
-    public PciWindow Assigned { get; set; }
+    readonly List<(PciWindow Window, CycleCause Cause, ulong Read, ulong Write)> windows = [];
 
-    /// <summary>Called after each register write, to charge what the device did for it.</summary>
-    public Action? AfterWrite { get; set; }
+    /// <summary>Prices the registers of a device: an access, and as what its work for a write counts. Others are free, as those of an assigned device.</summary>
+    public void Price(PciWindow window, CycleCause work, ulong read, ulong write) => windows.Add((window, work, read, write));
 
     /// <inheritdoc/>
     public Span<byte> Memory(Gpa address, int length) =>
@@ -57,18 +55,19 @@ internal sealed class GuestView(GuestMemory memory, SystemBus bus, VirtualClock 
     /// <inheritdoc/>
     public ulong ReadRegister(ulong address, int size)
     {
-        Charge(address);
         ulong value = 0;
+        var before = Enter(address, write: false, out var work);
         bus.Mmio.Read(address, MemoryMarshal.AsBytes(new Span<ulong>(ref value))[..size]);
+        Leave(before, work);
         return value;
     }
 
     /// <inheritdoc/>
     public void WriteRegister(ulong address, int size, ulong value)
     {
-        Charge(address);
+        var before = Enter(address, write: true, out var work);
         bus.Mmio.Write(address, MemoryMarshal.AsBytes(new Span<ulong>(ref value))[..size]);
-        AfterWrite?.Invoke();
+        Leave(before, work);
     }
 
     /// <inheritdoc/>
@@ -79,11 +78,28 @@ internal sealed class GuestView(GuestMemory memory, SystemBus bus, VirtualClock 
 
     static ulong Ecam(Bdf function, int offset) => PciHost.EcamBase + ((ulong)function.Value << 12) + (ulong)offset;
 
-    void Charge(ulong address)
+    ulong Enter(ulong address, bool write, out CycleCause work)
     {
-        if (address - Assigned.Start >= Assigned.Length)
+        work = CycleCause.Application;
+        foreach (var (window, cause, readPrice, writePrice) in CollectionsMarshal.AsSpan(windows))
         {
-            ledger.Charge(CycleCause.Exit, cost.Exit);
+            if (address - window.Start < window.Length)
+            {
+                ledger.Charge(CycleCause.Exit, write ? writePrice : readPrice);
+                work = cause;
+                break;
+            }
+        }
+
+        return clock.Now;
+    }
+
+    /// <summary>The device charged its work while the processor waited.</summary>
+    void Leave(ulong before, CycleCause work)
+    {
+        if (clock.Now != before)
+        {
+            ledger.Book(work, clock.Now - before);
         }
     }
 

@@ -27,7 +27,7 @@ public sealed class PolicyTests
         using var bed = new DmaBed(Bed(policy));
         foreach (var write in new[] { false, true })
         {
-            var load = new BlockLoad(bed.Machine, new(16 << 10, 16, write, 200), DmaBed.DiskBlocks);
+            var load = new BlockLoad(bed.Machine, new(16 << 10, 16, write), DmaBed.DiskBlocks);
             load.Run(200);
             Assert.Equal(0, load.Bad);
             load.Free();
@@ -41,7 +41,7 @@ public sealed class PolicyTests
     public void No_stale_translation_is_used_under_the_strict_profile(DmaPolicy policy)
     {
         using var bed = new DmaBed(Bed(policy));
-        var load = new BlockLoad(bed.Machine, new(16 << 10, 16, false, 500), DmaBed.DiskBlocks);
+        var load = new BlockLoad(bed.Machine, new(16 << 10, 16, false), DmaBed.DiskBlocks);
         load.Run(500);
         Assert.Equal(0ul, bed.Vtd?.MissingInvalidations.Total ?? 0);
     }
@@ -52,7 +52,7 @@ public sealed class PolicyTests
         // In caching mode the invalidation of the next map would make up for it.
         using var bed = new DmaBed(Bed(DmaPolicy.Strict) with { Vtd = Strict with { CachingMode = false } });
         ((VtdDomain)bed.Machine.Device.Translated!.Translations.Domain).LeaveOut = 7;
-        var load = new BlockLoad(bed.Machine, new(16 << 10, 16, false, 500), DmaBed.DiskBlocks);
+        var load = new BlockLoad(bed.Machine, new(16 << 10, 16, false), DmaBed.DiskBlocks);
         load.Run(500);
         Assert.NotEqual(0ul, bed.Vtd!.MissingInvalidations.Total);
     }
@@ -63,7 +63,7 @@ public sealed class PolicyTests
         using var bed = new DmaBed(Bed(DmaPolicy.Strict));
         bed.Ledger.Clear();
         var start = bed.Clock.Now;
-        new BlockLoad(bed.Machine, new(4096, 8, false, 100), DmaBed.DiskBlocks).Run(100);
+        new BlockLoad(bed.Machine, new(4096, 8, false), DmaBed.DiskBlocks).Run(100);
         var sum = Enum.GetValues<CycleCause>().Aggregate(0ul, (s, c) => s + bed.Ledger.Cycles(c));
         Assert.Equal(bed.Clock.Now - start, sum);
     }

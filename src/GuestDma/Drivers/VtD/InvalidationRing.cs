@@ -1,4 +1,3 @@
-using Vmm.GuestDma.Cost;
 using Vmm.GuestDma.Guest;
 using Vmm.Platform.Memory;
 using Vmm.Specs.VtD;
@@ -9,7 +8,7 @@ namespace Vmm.GuestDma.Drivers.VtD;
 /// The queued invalidation interface from the driver's side (VT-d §6.5.2): descriptors, then a wait descriptor whose
 /// status write is polled for. One page of 256 descriptors; the last page half holds nothing, the status word has its own page.
 /// </summary>
-sealed class InvalidationRing(IGuestView view, CostMeter meter, ulong registers, Gpa ring, Gpa status)
+sealed class InvalidationRing(IGuestView view, ulong registers, Gpa ring, Gpa status)
 {
     const int Entries = 256, PollLimit = 1000;
     int tail;
@@ -40,7 +39,6 @@ sealed class InvalidationRing(IGuestView view, CostMeter meter, ulong registers,
         view.WriteRegister(registers + VtdRegister.IQT, 8, (ulong)tail * 16);
         Submitted += (ulong)descriptors.Length;
         Waits++;
-        view.Ledger.Charge(CycleCause.Invalidation, meter.Prices.Invalidation * (ulong)descriptors.Length, (ulong)descriptors.Length);
         for (var i = 0; (uint)view.Load(status) != 1; i++)
         {
             if (i == PollLimit)
