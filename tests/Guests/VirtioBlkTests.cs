@@ -82,39 +82,6 @@ public sealed class VirtioBlkTests(ITestOutputHelper log)
         Assert.Equal(vtd, dma.BytesBypassed == 0);
     }
 
-    [SkippableFact]
-    public void A_snapshot_with_requests_in_flight_continues_to_the_same_hash()
-    {
-        using var guest = new Guest(
-            Kernel.Cloud,
-            new MachineConfig
-            {
-                Vcpus = 2, Vtd = new(), Disks = [new(static () => new MemoryBlockBackend("disk", 1 << 20), Virtio: new VirtioOptions { Packed = true })],
-            },
-            Guest.Script($"""
-                . /{BusyboxInitrd.LoadScript}
-                for i in 1 2 3 4 5 6 7 8 9; do [ -b /dev/vda ] || sleep 0.1; done
-                dd if=/dev/urandom of=/dev/vda bs=64k count=8 conv=fsync 2>/dev/null
-                sha256sum < /dev/vda
-                """),
-            "quiet intel_iommu=on", modules: KernelModules.Extract(Kernel.Cloud.Package, Modules));
-        var device = guest.Machine.VirtioBlk[0].Transport;
-        ulong at = 0;
-        while (!device.Queues.Any(static q => q.InFlight > 0))
-        {
-            at += device.IsRunning ? 2_000u : 2_000_000;
-            Assert.Equal(StopCause.InstructionLimit, guest.Run(at).Cause);
-        }
-
-        using var image = guest.Machine.Freeze();
-        using var fork = Guest.Fork(image);
-        Assert.Contains(fork.Machine.VirtioBlk[0].Transport.Queues, static q => q.InFlight > 0);
-        Assert.Equal(StopCause.PowerOff, fork.Run().Cause);
-        Assert.Equal(StopCause.PowerOff, guest.Run().Cause);
-        Assert.Equal(guest.Machine.StateHash(), fork.Machine.StateHash());
-        Assert.Equal(0ul, fork.Machine.VirtioBlk[0].Counters.Errors);
-    }
-
     /// <summary>The kernel shows what it negotiated as a row of digits, bit 0 first.</summary>
     static bool HasFeature(string output, ulong mask)
     {
