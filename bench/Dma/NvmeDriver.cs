@@ -5,6 +5,7 @@ using Vmm.Nvme;
 using Vmm.Platform.Block;
 using Vmm.Platform.Bus;
 using Vmm.Platform.Dma;
+using Vmm.Platform.Faults;
 using Vmm.Platform.Memory;
 using Vmm.Platform.Time;
 using Vmm.Specs.Nvme;
@@ -34,7 +35,8 @@ internal sealed class NvmeDriver : IDisposable
 
     /// <param name="depth">Commands in flight, 1 to 63.</param>
     /// <param name="remapped">Behind a remapping unit, identity-mapped page by page.</param>
-    public NvmeDriver(int depth, bool remapped)
+    /// <param name="rule">Armed, if there is one.</param>
+    public NvmeDriver(int depth, bool remapped, FaultRule? rule = null)
     {
         this.depth = depth;
         var fabric = new DmaFabric(memory, bus.Mmio, sink);
@@ -51,6 +53,10 @@ internal sealed class NvmeDriver : IDisposable
         }
 
         Start();
+        if (rule != null)
+        {
+            new FaultPlan(clock, fabric).Arm(rule);
+        }
     }
 
     /// <summary>Interrupt messages so far.</summary>

@@ -13,12 +13,19 @@ public sealed partial class DmaPort
     /// </summary>
     public uint? Opcode { get; set; }
 
+    FaultBounds transferBounds, translationBounds;
+
+    /// <summary>True when a rule may concern a transfer, or one that is held back waits for it.</summary>
+    bool IsWatched(Iova address, int length) => watched && transferBounds.Covers(address.Value, length, Opcode);
+
     /// <summary>Rules were armed or disarmed, or bus mastering changed.</summary>
     internal void FaultsChanged()
     {
         var faults = fabric.Faults;
         watched = faults?.WatchesTransfersOf(Requester) == true;
         open = busMaster && faults?.IsArmedFor(FaultPoint.Translation, Requester) != true;
+        transferBounds = watched ? faults!.BoundsOf(FaultPoint.Transfer, Requester) : default;
+        translationBounds = open ? default : faults?.BoundsOf(FaultPoint.Translation, Requester) ?? default;
     }
 
     /// <summary>Sends a message that no rule is asked about.</summary>
@@ -123,6 +130,11 @@ public sealed partial class DmaPort
         if (!busMaster)
         {
             return !RefuseBusMaster();
+        }
+
+        if (!translationBounds.Covers(address.Value, 1, Opcode) || fabric.Faults == null)
+        {
+            return false;
         }
 
         var asked = new FaultRequest(FaultPoint.Translation, Requester, address.Value, 1)

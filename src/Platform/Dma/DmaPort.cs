@@ -119,7 +119,7 @@ public sealed partial class DmaPort
         {
             var length = PieceLength(address, destination.Length);
             var piece = destination[..length];
-            if (!(watched ? fabric.Faults!.Read(this, ref cursor, address, piece) : ReadPiece(ref cursor, address, piece)))
+            if (!(IsWatched(address, length) ? fabric.Faults!.Read(this, ref cursor, address, piece) : ReadPiece(ref cursor, address, piece)))
             {
                 return false;
             }
@@ -138,7 +138,7 @@ public sealed partial class DmaPort
         {
             var length = PieceLength(address, source.Length);
             var piece = source[..length];
-            if (!(watched && !IsInterrupt(cursor, address) ? fabric.Faults!.Write(this, ref cursor, address, piece) : WritePiece(ref cursor, address, piece)))
+            if (!(IsWatched(address, length) && !IsInterrupt(cursor, address) ? fabric.Faults!.Write(this, ref cursor, address, piece) : WritePiece(ref cursor, address, piece)))
             {
                 return false;
             }
@@ -166,7 +166,7 @@ public sealed partial class DmaPort
         blocked = false;
         length = PieceLength(address, length);
         var forWrite = access == DmaAccess.Write;
-        if (length <= 0 || watched || IsInterrupt(cursor, address))
+        if (length <= 0 || IsWatched(address, length) || IsInterrupt(cursor, address))
         {
             return false;
         }

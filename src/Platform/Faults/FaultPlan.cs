@@ -67,6 +67,11 @@ public sealed partial class FaultPlan : ISnapshotPart
     /// <summary>True when transfers of a device must be looked at one by one.</summary>
     internal bool WatchesTransfersOf(Bdf device) => held.Count != 0 || IsArmedFor(FaultPoint.Transfer, device);
 
+    /// <summary>What rules at a point can concern of a device; all of it while effects wait for its transfers.</summary>
+    internal FaultBounds BoundsOf(FaultPoint point, Bdf device) => point == FaultPoint.Transfer && held.Count != 0
+        ? FaultBounds.All
+        : FaultBounds.Of(byPoint[(int)point].Select(r => r.Rule.Match).Where(m => m.Device is not { } only || only == device));
+
     /// <summary>True when a rule at a point may concern a device.</summary>
     internal bool IsArmedFor(FaultPoint point, Bdf device) =>
         Array.Exists(byPoint[(int)point], r => r.Rule.Match.Device is not { } only || only == device);
