@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.InteropServices;
 using Google.Protobuf;
 using Google.Protobuf.Reflection;
 using Xunit;
@@ -47,7 +48,8 @@ internal static class ClientPrograms
     public static (int Code, string Output, string Error) Buf(params string[] arguments)
     {
         NeedNodeModules();
-        return Start(Path.Combine(Scripts, "node_modules", ".bin", "buf"), arguments);
+        var machine = RuntimeInformation.OSArchitecture == Architecture.Arm64 ? "aarch64" : "x64";
+        return Start(Path.Combine(Scripts, "node_modules", "@bufbuild", "buf-linux-" + machine, "bin", "buf"), arguments);
     }
 
     /// <summary>Writes the files given and all they import, in order, as a FileDescriptorSet.</summary>
