@@ -10,10 +10,10 @@ internal sealed class ServeProcess
 
     ServeProcess(Process process) => this.process = process;
 
-    /// <summary>Starts <c>vmm serve --socket PATH ...</c> and waits until it listens.</summary>
-    public static ServeProcess Start(string option, string path, params string[] more)
+    /// <summary>Starts <c>vmm serve --socket PATH</c> and waits until it listens.</summary>
+    public static ServeProcess Start(string path)
     {
-        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "vmm.dll"), "serve", option, path, "--log-level", "Warning", .. more]);
+        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "vmm.dll"), "serve", "--socket", path, "--log-level", "Warning"]);
         var server = new ServeProcess(Process.Start(start)!);
         for (var i = 0; !Listens(path); i++)
         {
@@ -29,10 +29,10 @@ internal sealed class ServeProcess
         return server;
     }
 
-    /// <summary>Asks it to stop with SIGTERM; its exit code.</summary>
-    public int Stop()
+    /// <summary>Sends a signal; the exit code.</summary>
+    public int End(string signal)
     {
-        using var kill = Process.Start("kill", [process.Id.ToString(System.Globalization.CultureInfo.InvariantCulture)]);
+        using var kill = Process.Start("kill", ["-" + signal, process.Id.ToString(System.Globalization.CultureInfo.InvariantCulture)]);
         kill.WaitForExit();
         if (!process.WaitForExit(TimeSpan.FromSeconds(30)))
         {
