@@ -10,7 +10,7 @@ internal static class BenchCommand
     /// <summary>Builds the command.</summary>
     public static Command Create()
     {
-        var experiment = new Option<string>("--experiment") { Description = "table, paper (pools beside their publication) or beyond (past the pools' limits)", DefaultValueFactory = _ => "table" };
+        var experiment = new Option<string>("--experiment") { Description = "table, paper (pools beside their publication), beyond (past the pools' limits) or host (how fast the layer itself runs here)", DefaultValueFactory = _ => "table" };
         var load = new Option<string?>("--load") { Description = "only this load: " + string.Join(", ", Enum.GetNames<DmaLoad>()).ToLowerInvariant() };
         var policy = new Option<string?>("--policy") { Description = "only this policy" };
         var iommu = new Option<string?>("--iommu") { Description = "only this IOMMU: " + string.Join(", ", DmaPoint.Iommus) };
@@ -43,9 +43,15 @@ internal static class BenchCommand
                 return ExitCode.Pass;
             }
 
+            if (name == "host")
+            {
+                HostSpeed.Report(Console.Out);
+                return ExitCode.Pass;
+            }
+
             if (name != "table")
             {
-                throw new UsageException($"--experiment: '{name}' is not table, paper or beyond");
+                throw new UsageException($"--experiment: '{name}' is not table, paper, beyond or host");
             }
 
             var points = DmaPlans.At(result.GetValue(bytes), result.GetValue(depth))
