@@ -180,8 +180,12 @@ internal sealed unsafe class InterpreterRunner : ICaseRunner, IExitHandler
     /// <inheritdoc/>
     public void Handle(ref VmExit exit)
     {
-        stopped = exit.IsMemory && exit.Kind == Vmm.Specs.X86.ExitKind.Write && exit.Address == GuestLayout.StopDevice;
-        vcpu.RequestYield();
+        // Exceptions that the modelled hypervisor intercepts are exits too, and go on to the guest's handler.
+        stopped |= exit.IsMemory && exit.Kind == Vmm.Specs.X86.ExitKind.Write && exit.Address == GuestLayout.StopDevice;
+        if (stopped)
+        {
+            vcpu.RequestYield();
+        }
     }
 
     public void Dispose()
