@@ -129,6 +129,11 @@ internal static unsafe partial class Handlers
             }
         }
 
+        if (s->Budget + s->Deferred < 0)
+        {
+            Vcpu.Of(s).StopWhenSpent(op);
+        }
+
         return Next(s, op);
     }
 
@@ -191,6 +196,11 @@ internal static unsafe partial class Handlers
             {
                 return left == 0 ? Next(s, op) : Again(s, op);
             }
+        }
+
+        if (s->Budget + s->Deferred < 0)
+        {
+            Vcpu.Of(s).StopWhenSpent(op);
         }
 
         return Next(s, op);

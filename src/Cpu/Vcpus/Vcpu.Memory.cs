@@ -403,6 +403,10 @@ public sealed unsafe partial class Vcpu
         {
             StopAfter(op);
         }
+        else if (op != null)
+        {
+            StopWhenSpent(op);
+        }
     }
 
     /// <summary>Charges what an instruction costs beyond its own price.</summary>
@@ -412,6 +416,7 @@ public sealed unsafe partial class Vcpu
         var before = clock.Now;
         clock.Ledger.Charge(kind);
         GiveUp(clock.Now - before);
+        StopWhenSpent(op);
     }
 
     /// <summary>Time that passed on the clock meanwhile is time that this turn does not have any more.</summary>

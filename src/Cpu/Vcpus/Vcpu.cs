@@ -528,9 +528,23 @@ public sealed unsafe partial class Vcpu : IVcpuEngine, IVcpuWires, IDisposable
             return;
         }
 
+        Unpatch();
         s->PatchedOp = op + 1;
         s->PatchedHandler = op[1].Handler;
         op[1].Handler = Handlers.BreakHere;
+    }
+
+    /// <summary>
+    /// Time beyond the instructions' own was used. The block ends where the budget does, not where it happens to end: how
+    /// code was cut into blocks must not show.
+    /// </summary>
+    internal void StopWhenSpent(Op* op)
+    {
+        var missing = -(s->Budget + s->Deferred);
+        if (missing > 0 && s->PatchedOp != op + 1)
+        {
+            StopAfter(op + Math.Max(0, op->Remaining - missing));
+        }
     }
 
     void Unpatch()
