@@ -45,6 +45,32 @@ public sealed unsafe class BlockTests
         c.ret();
     }
 
+    /// <summary>A string instruction that takes 256 units, and more instructions behind it than the budget has left.</summary>
+    [Theory]
+    [InlineData(50, 5)]
+    [InlineData(260, 5)]
+    [InlineData(265, 9)]
+    [InlineData(400, 24)]
+    public void A_turn_ends_where_its_budget_does_when_an_instruction_used_more_than_one_unit(long budget, ulong retired)
+    {
+        using var machine = new TestMachine().Load(c =>
+        {
+            c.mov(edi, 0x200000);
+            c.mov(ecx, 4096);
+            c.xor(eax, eax);
+            c.cld();
+            c.rep.stosb();
+            for (var i = 0; i < 18; i++)
+            {
+                c.inc(rbx);
+            }
+
+            c.hlt();
+        });
+        machine.Run(budget);
+        Assert.Equal(retired, machine.Cpu.Instructions);
+    }
+
     [Theory]
     [InlineData(1)]
     [InlineData(2)]

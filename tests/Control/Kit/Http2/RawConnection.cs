@@ -79,15 +79,21 @@ internal sealed class RawConnection : IDisposable
 
     public Task SendAsync(params ReadOnlySpan<byte[]> frames) => stream.WriteAsync(Concat(frames)).AsTask();
 
-    /// <summary>Sends, and does not mind if the peer has closed the connection.</summary>
-    public async Task TrySendAsync(byte[] bytes)
+    /// <summary>
+    /// Sends, and does not mind if the peer has closed the connection or takes nothing for a while: a peer whose own answers
+    /// wait to be read may stop reading. False then.
+    /// </summary>
+    public async Task<bool> TrySendAsync(byte[] bytes)
     {
+        using var clock = new CancellationTokenSource(TimeSpan.FromSeconds(2));
         try
         {
-            await stream.WriteAsync(bytes);
+            await stream.WriteAsync(bytes, clock.Token);
+            return true;
         }
-        catch (IOException)
+        catch (Exception error) when (error is IOException or ObjectDisposedException or OperationCanceledException)
         {
+            return false;
         }
     }
 
