@@ -53,9 +53,6 @@ public sealed unsafe class CodeCache : ICodeWatcher, IDisposable
     /// <summary>Blocks dropped because their bytes changed.</summary>
     public ulong Invalidated { get; private set; }
 
-    /// <summary>Times the arena filled up and everything was dropped.</summary>
-    public ulong Flushes { get; private set; }
-
     internal void Attach(Vcpu cpu) => vcpus.Add(cpu);
 
     /// <summary>The block at the vCPU's RIP, or null when fetching it raised an exception. Links the branch that asked.</summary>
@@ -537,7 +534,6 @@ public sealed unsafe class CodeCache : ICodeWatcher, IDisposable
         cut->Valid = 0;
         chunk = -1;
         used = 0;
-        Flushes++;
     }
 
     /// <inheritdoc/>

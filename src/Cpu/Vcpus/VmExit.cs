@@ -51,9 +51,6 @@ public struct VmExit
     /// <summary>Exit qualification (SDM 3C §28.2.1).</summary>
     public ulong Qualification;
 
-    /// <summary>Cycles that the host spends besides the exit's own cost: what the VMX part of the host did, such as reads of CR4.</summary>
-    public ulong HostCycles;
-
     /// <summary>An access to an address that is not RAM, whatever the VMCS makes of it.</summary>
     public readonly bool IsMemory => Reason is ExitReason.EptMisconfiguration or ExitReason.EptViolation or ExitReason.ApicAccess;
 

@@ -29,7 +29,7 @@ public sealed partial class FaultPlan
                 port.RaiseUnasked(message);
                 return true;
             case InterruptFaultKind.Storm:
-                Storm(rule, fault, request, message);
+                Storm(port, rule, fault, request, message);
                 return true;
             case InterruptFaultKind.WrongVector:
                 message = Distort(message, fault.DataXor);
@@ -43,16 +43,14 @@ public sealed partial class FaultPlan
         }
     }
 
-    void Storm(ArmedRule rule, InterruptFault fault, in FaultRequest request, MsiMessage message)
+    void Storm(DmaPort port, ArmedRule rule, InterruptFault fault, in FaultRequest request, MsiMessage message)
     {
         var period = Math.Max(1, clock.ToCycles(fault.PeriodNanoseconds, 1_000_000_000));
-        var stored = held.TryAdd(new(rule.Rule.Name, HeldEffects.Until.Time, port(request), message.Address, BitConverter.GetBytes(message.Data))
+        var stored = held.TryAdd(new(rule.Rule.Name, HeldEffects.Until.Time, port.Requester, message.Address, BitConverter.GetBytes(message.Data))
         {
             Due = clock.Now + period, Messages = fault.Repeat, Period = period,
         });
         Report(rule, request, stored ? $"message repeated {fault.Repeat} times" : "message sent once: too much is held back", NoCompletion);
-
-        static Bdf port(in FaultRequest request) => request.Device ?? default;
     }
 
     /// <summary>Inverts data bits; of a remappable message, whose data says nothing, bits of the interrupt index (VT-d §5.1.2.2).</summary>

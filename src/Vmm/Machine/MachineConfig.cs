@@ -112,6 +112,4 @@ public sealed record MachineConfig
             throw new ConfigException("iommu", bad.Message);
         }
     }
-
-    internal static ulong PageCount(ulong bytes) => bytes / GuestMemory.PageSize;
 }

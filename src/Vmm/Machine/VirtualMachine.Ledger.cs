@@ -83,10 +83,6 @@ public sealed partial class VirtualMachine
         var handler = region != null && exit.Kind == ExitKind.Write && IsDoorbell(region, exit.Address - region.Start) ? ExitHandler.Eventfd
             : account?.Handler ?? (exit.Reason == ExitReason.TripleFault ? ExitHandler.User : ExitHandler.Kernel);
         Clock.Ledger.Exit(exit.Reason, exit.Kind, handler, account);
-        if (exit.HostCycles != 0)
-        {
-            Clock.Ledger.ChargeHost(exit.HostCycles);
-        }
     }
 
     static bool IsDoorbell(BusRegion region, ulong offset) =>
