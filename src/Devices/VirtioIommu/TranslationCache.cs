@@ -82,6 +82,14 @@ sealed class TranslationCache(int entries)
         Count = 0;
     }
 
+    /// <summary>Removes everything though it is right.</summary>
+    public void Evict()
+    {
+        Evictions += (ulong)Count;
+        Array.Clear(slots);
+        Count = 0;
+    }
+
     void RemoveAt(int slot, uint domain, ulong start, ulong end)
     {
         ref var entry = ref slots[slot];

@@ -62,6 +62,13 @@ public sealed partial class ViommuDevice
     /// <summary>Mappings of a domain in order of address.</summary>
     public IEnumerable<Mapping> Mappings(ViommuDomain domain) => domains.Pool.All(domain.Root);
 
+    /// <summary>The first mapping of a domain that ends at or after an address, or null.</summary>
+    public Mapping? MappingFrom(ViommuDomain domain, ulong address) =>
+        domains.Pool.FirstEndingAt(domain.Root, address) is not 0 and var node ? domains.Pool[node] : null;
+
+    /// <summary>Empties the translation cache, as if each entry had been replaced. Never wrong entries, so nobody can tell.</summary>
+    public void EvictAll() => domains.Cache.Evict();
+
     /// <summary>Explains one access.</summary>
     public ViommuExplanation Explain(in DmaRequest request)
     {

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Globalization;
 using System.Text;
 using Vmm.Control.Hosting;
+using Vmm.Control.Iommus;
 using Vmm.Grpc;
 using Vmm.Grpc.Hosting;
 using Vmm.Grpc.Serving;
@@ -126,11 +127,11 @@ internal sealed class Metrics(MachineRegistry machines, WatcherSlots slots) : IC
             var exits = machine.TakeLedger().Total.Rows.Where(r => r.Handler != null && r.Count != 0)
                 .GroupBy(r => r.Name, StringComparer.Ordinal).Select(g => (g.Key, g.Aggregate(0ul, (sum, r) => sum + r.Count))).ToList();
             ulong hits = 0, misses = 0, faults = 0;
-            if (machine.Iommu is { } unit)
+            if (IIommuView.Of(machine) is { } unit)
             {
                 foreach (var function in machine.Pci.Pci.Functions)
                 {
-                    var device = unit.Counters.Device(function.Address);
+                    var device = unit.Device(function.Address);
                     hits += device.Hits;
                     misses += device.Misses;
                     faults += device.Faults;

@@ -9,37 +9,8 @@ using Xunit;
 namespace Vmm.ControlTests.Machines;
 
 /// <summary>Services through a client, with the built-in guest.</summary>
-public sealed class ControlPlaneTests(ControlFixture control) : IClassFixture<ControlFixture>, IDisposable
+public sealed class ControlPlaneTests(ControlFixture control) : ControlCaller(control)
 {
-    readonly GrpcChannel channel = control.Channel();
-
-    public void Dispose() => channel.Dispose();
-
-    Task<TResponse> Call<TRequest, TResponse>(FileDescriptor file, string method, TRequest request)
-        where TRequest : class, IMessage<TRequest>
-        where TResponse : class, IMessage<TResponse>, new() =>
-        channel.UnaryAsync<TRequest, TResponse>(file.Services[0].FindMethodByName(method), request);
-
-    async Task<Api.V1.Machine> Create(string name, MachineSpec? spec = null) => (await Call<CreateMachineRequest, CreateMachineResponse>(
-        MachineReflection.Descriptor, "CreateMachine", new() { Name = name, Spec = spec ?? new() { MemoryBytes = 64 << 20, Disks = { new DiskSpec { SizeBytes = 1 << 20 } }, Iommu = new() } })).Machine;
-
-    async Task<Api.V1.Machine> Run(string name, ulong instructions) => (await Call<RunMachineRequest, RunMachineResponse>(
-        MachineReflection.Descriptor, "RunMachine", new() { Name = name, Instructions = instructions })).Machine;
-
-    async Task<string> Hash(string name) => (await Call<HashMachineRequest, HashMachineResponse>(MachineReflection.Descriptor, "HashMachine", new() { Name = name })).Sha256;
-
-    Task Delete(string name) => Call<DeleteMachineRequest, DeleteMachineResponse>(MachineReflection.Descriptor, "DeleteMachine", new() { Name = name });
-
-    static async Task<RpcException> Fails(Grpc.StatusCode code, Task call)
-    {
-        var error = await Assert.ThrowsAsync<RpcException>(() => call);
-        Assert.True(code == error.StatusCode, error.Message);
-        return error;
-    }
-
-    static T Detail<T>(RpcException error)
-        where T : IMessage, new() => RichStatus.Of(error)!.Details.Single(d => d.Is(new T().Descriptor)) is var any ? (T)new T().Descriptor.Parser.ParseFrom(any.Value) : default!;
-
     [Fact]
     public async Task All_that_is_wrong_with_a_machine_is_named_at_once()
     {
@@ -59,7 +30,7 @@ public sealed class ControlPlaneTests(ControlFixture control) : IClassFixture<Co
     [InlineData("link")]
     public async Task A_path_outside_the_roots_is_denied_without_telling_of_files(string path)
     {
-        var link = Path.Combine(control.Images.Folder, "link");
+        var link = Path.Combine(Control.Images.Folder, "link");
         if (!File.Exists(link))
         {
             File.CreateSymbolicLink(link, "/etc/passwd");
@@ -80,7 +51,7 @@ public sealed class ControlPlaneTests(ControlFixture control) : IClassFixture<Co
         Assert.Equal("GENERATION_CHANGED", Detail<ErrorInfo>(await Fails(Grpc.StatusCode.Aborted, Call<StartMachineRequest, StartMachineResponse>(MachineReflection.Descriptor, "StartMachine", new() { Name = "status", Generation = 77 }))).Reason);
         Assert.Equal("ADDRESS_NOT_RAM", Detail<ErrorInfo>(await Fails(Grpc.StatusCode.OutOfRange, Call<HashMemoryRequest, HashMemoryResponse>(MemoryReflection.Descriptor, "HashMemory", new() { Machine = "status", Address = ulong.MaxValue - 5, Length = 100 }))).Reason);
         Detail<QuotaFailure>(await Fails(Grpc.StatusCode.ResourceExhausted, Create("huge", new() { MemoryBytes = 8ul << 30 })));
-        var damaged = Path.Combine(control.Images.Folder, "damaged");
+        var damaged = Path.Combine(Control.Images.Folder, "damaged");
         await File.WriteAllBytesAsync(damaged, "VMMSNAP\nxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"u8.ToArray());
         await Fails(Grpc.StatusCode.DataLoss, Call<RestoreSnapshotRequest, RestoreSnapshotResponse>(SnapshotReflection.Descriptor, "RestoreSnapshot", new() { Path = damaged }));
         Assert.Equal(["rule.action", "rule.match.device"], Detail<BadRequest>(await Fails(Grpc.StatusCode.InvalidArgument, Call<CreateFaultRuleRequest, CreateFaultRuleResponse>(
@@ -120,7 +91,7 @@ public sealed class ControlPlaneTests(ControlFixture control) : IClassFixture<Co
 
     MachineSpec Linux => new()
     {
-        MemoryBytes = 128 << 20, Disks = { new DiskSpec { SizeBytes = 1 << 20 } }, Iommu = new(), Boot = new() { Kernel = control.Images.Kernel, Initrds = { control.Images.Initrd } },
+        MemoryBytes = 128 << 20, Disks = { new DiskSpec { SizeBytes = 1 << 20 } }, Iommu = new(), Boot = new() { Kernel = Control.Images.Kernel, Initrds = { Control.Images.Initrd } },
     };
 
     [SkippableFact]
@@ -133,7 +104,7 @@ public sealed class ControlPlaneTests(ControlFixture control) : IClassFixture<Co
         await Delete("alone");
         await Create("watched", Linux);
         using var ending = new CancellationTokenSource();
-        await using var watch = channel.ServerStreaming<WatchEventsRequest, WatchEventsResponse>(
+        await using var watch = Channel.ServerStreaming<WatchEventsRequest, WatchEventsResponse>(
             EventReflection.Descriptor.Services[0].FindMethodByName("WatchEvents"), new() { Machines = { "watched" } }, cancellation: ending.Token);
         await watch.HeadersAsync();
         var polls = 0;
@@ -161,7 +132,7 @@ public sealed class ControlPlaneTests(ControlFixture control) : IClassFixture<Co
     {
         await Create("origin");
         await Run("origin", 3_000_000);
-        var path = Path.Combine(control.Images.Folder, "origin.snap");
+        var path = Path.Combine(Control.Images.Folder, "origin.snap");
         Assert.True((await Call<SaveSnapshotRequest, SaveSnapshotResponse>(SnapshotReflection.Descriptor, "SaveSnapshot", new() { Machine = "origin", Path = path })).Bytes > 0);
         await Call<ForkMachineRequest, ForkMachineResponse>(SnapshotReflection.Descriptor, "ForkMachine", new() { Machine = "origin", Names = { "forked" } });
         await Call<RestoreSnapshotRequest, RestoreSnapshotResponse>(
@@ -183,11 +154,11 @@ public sealed class ControlPlaneTests(ControlFixture control) : IClassFixture<Co
         await Create("memory");
         var data = new byte[(2 << 20) + 5];
         new Random(3).NextBytes(data);
-        await using var write = channel.Open<WriteMemoryRequest, WriteMemoryResponse>(MemoryReflection.Descriptor.Services[0].FindMethodByName("WriteMemory"));
+        await using var write = Channel.Open<WriteMemoryRequest, WriteMemoryResponse>(MemoryReflection.Descriptor.Services[0].FindMethodByName("WriteMemory"));
         await write.WriteAsync(new() { Machine = "memory", Address = 0x200_0003, Data = ByteString.CopyFrom(data, 0, 1 << 20) });
         await write.WriteAsync(new() { Data = ByteString.CopyFrom(data, 1 << 20, data.Length - (1 << 20)) }).ContinueWith(_ => { }, TaskScheduler.Default);
         await Fails(Grpc.StatusCode.InvalidArgument, write.ResponseAsync());
-        await using var again = channel.Open<WriteMemoryRequest, WriteMemoryResponse>(MemoryReflection.Descriptor.Services[0].FindMethodByName("WriteMemory"));
+        await using var again = Channel.Open<WriteMemoryRequest, WriteMemoryResponse>(MemoryReflection.Descriptor.Services[0].FindMethodByName("WriteMemory"));
         for (var at = 0; at < data.Length; at += 1 << 20)
         {
             await again.WriteAsync(new() { Machine = at == 0 ? "memory" : "", Data = ByteString.CopyFrom(data, at, Math.Min(1 << 20, data.Length - at)), Address = (ulong)(0x200_0003 + at) });
@@ -195,7 +166,7 @@ public sealed class ControlPlaneTests(ControlFixture control) : IClassFixture<Co
 
         Assert.Equal((ulong)data.Length, (await again.ResponseAsync()).Written);
         var found = new List<byte>();
-        await using var read = channel.ServerStreaming<ReadMemoryRequest, ReadMemoryResponse>(
+        await using var read = Channel.ServerStreaming<ReadMemoryRequest, ReadMemoryResponse>(
             MemoryReflection.Descriptor.Services[0].FindMethodByName("ReadMemory"), new() { Machine = "memory", Address = 0x200_0003, Length = (ulong)data.Length });
         while (await read.MoveNext(CancellationToken.None))
         {
@@ -212,7 +183,7 @@ public sealed class ControlPlaneTests(ControlFixture control) : IClassFixture<Co
     {
         var method = EventReflection.Descriptor.Services[0].FindMethodByName("WatchEvents");
         string token;
-        await using (var watch = channel.ServerStreaming<WatchEventsRequest, WatchEventsResponse>(method, new() { Machines = { "events" } }))
+        await using (var watch = Channel.ServerStreaming<WatchEventsRequest, WatchEventsResponse>(method, new() { Machines = { "events" } }))
         {
             await watch.HeadersAsync();
             await Create("events");
@@ -223,7 +194,7 @@ public sealed class ControlPlaneTests(ControlFixture control) : IClassFixture<Co
 
         await Run("events", 1000);
         await Delete("events");
-        await using var resumed = channel.ServerStreaming<WatchEventsRequest, WatchEventsResponse>(method, new() { Machines = { "events" }, ResumeToken = token });
+        await using var resumed = Channel.ServerStreaming<WatchEventsRequest, WatchEventsResponse>(method, new() { Machines = { "events" }, ResumeToken = token });
         var kinds = new List<WatchEventsResponse.EventOneofCase>();
         while (!kinds.Contains(WatchEventsResponse.EventOneofCase.Deleted) && await resumed.MoveNext(CancellationToken.None))
         {
@@ -231,7 +202,7 @@ public sealed class ControlPlaneTests(ControlFixture control) : IClassFixture<Co
         }
 
         Assert.Equal([WatchEventsResponse.EventOneofCase.State, WatchEventsResponse.EventOneofCase.State, WatchEventsResponse.EventOneofCase.Deleted], kinds);
-        var refused = channel.ServerStreaming<WatchEventsRequest, WatchEventsResponse>(method, new() { ResumeToken = "nonsense" });
+        var refused = Channel.ServerStreaming<WatchEventsRequest, WatchEventsResponse>(method, new() { ResumeToken = "nonsense" });
         await Fails(Grpc.StatusCode.InvalidArgument, refused.MoveNext(CancellationToken.None));
         await refused.DisposeAsync();
     }
@@ -241,7 +212,7 @@ public sealed class ControlPlaneTests(ControlFixture control) : IClassFixture<Co
     {
         await Create("metrics");
         using var http = new HttpClient();
-        using var response = await http.GetAsync(new Uri($"http://127.0.0.1:{control.HttpPort}/metrics"));
+        using var response = await http.GetAsync(new Uri($"http://127.0.0.1:{Control.HttpPort}/metrics"));
         var text = await response.Content.ReadAsStringAsync();
         Assert.Equal("application/openmetrics-text; version=1.0.0; charset=utf-8", response.Content.Headers.ContentType!.ToString());
         Assert.EndsWith("# EOF\n", text);

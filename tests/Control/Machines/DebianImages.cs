@@ -9,6 +9,7 @@ public sealed class DebianImages : IDisposable
     const string Init = """
         #!/bin/sh
         export PATH=/bin:/usr/bin:/sbin:/usr/sbin
+        [ -f /LOAD ] && . /LOAD
         mkdir -p /proc /sys /dev /tmp
         mount -t proc proc /proc
         mount -t sysfs sys /sys
@@ -22,20 +23,40 @@ public sealed class DebianImages : IDisposable
     readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("vmm-images-");
     readonly Lazy<bool> written;
 
-    public DebianImages() => written = new(Write);
+    readonly Lazy<string> withModule;
+
+    public DebianImages()
+    {
+        written = new(Write);
+        withModule = new(() => Pack("initrd-virtio-iommu", "virtio_iommu"));
+    }
 
     public string Folder => folder.FullName;
 
     public string Kernel => written.Value ? Path.Combine(Folder, "vmlinuz") : "";
+
+    /// <summary>The same with Debian's virtio_iommu driver, which its kernel has as a module.</summary>
+    public string VirtioIommuInitrd => withModule.Value;
 
     public string Initrd => written.Value ? Path.Combine(Folder, "initrd") : "";
 
     bool Write()
     {
         File.WriteAllBytes(Path.Combine(Folder, "vmlinuz"), Guests.Kit.Kernel.Backport.Image.ToArray());
-        var initrd = new BusyboxInitrd { Busybox = DebianArchive.Get("busybox-static"), Init = Init.ReplaceLineEndings("\n") };
-        File.WriteAllBytes(Path.Combine(Folder, "initrd"), initrd.Pack());
+        Pack("initrd");
         return true;
+    }
+
+    string Pack(string name, params string[] modules)
+    {
+        var initrd = new BusyboxInitrd
+        {
+            Busybox = DebianArchive.Get("busybox-static"), Init = Init.ReplaceLineEndings("\n").Replace("/LOAD", "/" + BusyboxInitrd.LoadScript, StringComparison.Ordinal),
+            Modules = modules.Length == 0 ? [] : KernelModules.Extract(Guests.Kit.Kernel.Backport.Package, modules),
+        };
+        var path = Path.Combine(Folder, name);
+        File.WriteAllBytes(path, initrd.Pack());
+        return path;
     }
 
     public void Dispose() => folder.Delete(recursive: true);

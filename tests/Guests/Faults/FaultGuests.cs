@@ -1,4 +1,4 @@
-using Vmm.Control.Services;
+using Vmm.Control.Iommus;
 using Vmm.Guests.Kit;
 using Vmm.Machine;
 using Vmm.Platform.Block;
@@ -47,7 +47,7 @@ public sealed class FaultGuests : IDisposable
         var dump = new TableDump(new(Disk, new Iova(0), DmaAccess.Read), 1_000_000);
         while (!dump.IsDone)
         {
-            foreach (var mapping in dump.Next(machine.Iommu!, 4096).Mappings.Where(m => m.Writable))
+            foreach (var mapping in dump.Next(IIommuView.Of(machine)!, 4096).Mappings.Where(m => m.Writable))
             {
                 for (ulong at = 0; at < mapping.Length; at += GuestMemory.PageSize)
                 {

@@ -30,11 +30,6 @@ internal sealed partial class MachineHost
         }
     }
 
-    /// <summary>The remapping unit. On the machine's thread.</summary>
-    /// <exception cref="RpcException">FAILED_PRECONDITION: there is none.</exception>
-    public Iommu.VtdUnit RequireIommu() =>
-        machine.Iommu ?? throw Errors.Precondition("IOMMU", Name, $"machine '{Name}' has no VT-d remapping unit");
-
     /// <summary>Starts a run and waits for its end. A caller that gives up pauses the machine.</summary>
     public async Task RunAsync(Func<VirtualMachine, Task> start, CancellationToken cancellation)
     {
