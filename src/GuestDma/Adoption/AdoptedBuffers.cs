@@ -103,8 +103,8 @@ sealed class AdoptedBuffers(CostMeter meter, GuestPages pages, Translations tran
         return true;
     }
 
-    /// <summary>True when owners free pages of adopted buffers, which then wait for nobody.</summary>
-    public bool AreFreed => pages.ParkedPages > MostParked + Pages / 8;
+    /// <summary>True when owners free pages of adopted buffers, which then wait for nobody. What waits for a flush is not counted.</summary>
+    public bool AreFreed => pages.ParkedPages - translations.Queue.Held.Pages > MostParked + Pages / 8;
 
     /// <summary>
     /// False while owners free pages of adopted buffers, which then wait for nobody; those that waited longest are given up.

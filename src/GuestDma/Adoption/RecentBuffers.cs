@@ -5,11 +5,12 @@ sealed class RecentBuffers
 {
     const int Size = 1 << 16;
 
-    readonly (ulong Signature, int Times)[] table = new (ulong, int)[Size];
+    (ulong Signature, int Times)[]? table;
 
     /// <summary>Notes a buffer by the signature of its pages; returns how often it was seen before.</summary>
     public int Note(ulong signature)
     {
+        table ??= new (ulong, int)[Size];
         ref var entry = ref table[(signature * 0x9E37_79B9_7F4A_7C15 >> 48) & Size - 1];
         if (entry.Signature != signature)
         {

@@ -45,11 +45,17 @@ public interface IDmaMapper
     /// <summary>Ends the mapping of a scatter list; entries are as the map left them.</summary>
     void UnmapScatterList(Span<ScatterEntry> list, DmaDirection direction, DmaAttributes attributes = DmaAttributes.None);
 
-    /// <summary>Makes what the device wrote visible to the CPU. The range may be any part of a mapping.</summary>
+    /// <summary>Makes what the device wrote visible to the CPU. The range may be any part of a mapping of one buffer.</summary>
     void SyncForCpu(Iova address, int length, DmaDirection direction);
 
-    /// <summary>Makes what the CPU wrote visible to the device. The range may be any part of a mapping.</summary>
+    /// <summary>Makes what the CPU wrote visible to the device. The range may be any part of a mapping of one buffer.</summary>
     void SyncForDevice(Iova address, int length, DmaDirection direction);
+
+    /// <summary>As <see cref="SyncForCpu"/>, for all of a mapped list; entries are as the map left them.</summary>
+    void SyncScatterListForCpu(ReadOnlySpan<ScatterEntry> list, DmaDirection direction);
+
+    /// <summary>As <see cref="SyncForDevice"/>, for all of a mapped list.</summary>
+    void SyncScatterListForDevice(ReadOnlySpan<ScatterEntry> list, DmaDirection direction);
 
     /// <summary>Allocates zeroed memory that both sides see.</summary>
     bool TryAllocateCoherent(int bytes, out CoherentMemory memory);

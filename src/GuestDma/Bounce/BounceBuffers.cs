@@ -12,6 +12,9 @@ namespace Vmm.GuestDma.Bounce;
 /// </summary>
 sealed class BounceBuffers : ITimerTarget
 {
+    /// <summary>What stands for the original of a slot that serves a list.</summary>
+    const ulong OfList = ulong.MaxValue;
+
     readonly BouncePool[] pools;
     readonly BounceMemory memory;
     readonly BounceCopy copy;
@@ -85,6 +88,7 @@ sealed class BounceBuffers : ITimerTarget
         }
 
         ref var slot = ref pool.Slot(at);
+        slot.Original = OfList;
         Prepare(ref slot, 0, length, direction, attributes);
         if (CopiesIn(direction, attributes))
         {
@@ -131,6 +135,11 @@ sealed class BounceBuffers : ITimerTarget
         var pool = Find(address)!;
         var at = pool.IndexOf(address);
         ref var slot = ref pool.Slot(at);
+        if (slot.Original == OfList)
+        {
+            throw new InvalidOperationException("dma: a list is synchronised as one, by its entries");
+        }
+
         var original = new Gpa(slot.Original + address - pool.AddressOf(at) - (ulong)slot.Offset);
         if (forCpu)
         {
@@ -139,6 +148,21 @@ sealed class BounceBuffers : ITimerTarget
         else
         {
             copy.In(Inside(pool, at, address), original, length);
+        }
+    }
+
+    /// <summary>Copies all of a list's mapping for one of the sides.</summary>
+    public void Sync(ulong address, ReadOnlySpan<ScatterEntry> list, bool forCpu)
+    {
+        var pool = Find(address)!;
+        var bounce = new Gpa(pool.Slot(pool.IndexOf(address)).Memory);
+        if (forCpu)
+        {
+            copy.Out(bounce, list);
+        }
+        else
+        {
+            copy.In(bounce, list);
         }
     }
 

@@ -9,8 +9,11 @@ namespace Vmm.GuestDma.Domains;
 /// <param name="mask">Highest address that the device can issue.</param>
 public sealed class DirectMapper(IGuestView view, GuestPages pages, ulong mask) : IDmaMapper
 {
-    /// <summary>Mappings that exist.</summary>
+    /// <summary>Streaming mappings that exist.</summary>
     public int Live { get; private set; }
+
+    /// <summary>Blocks of coherent memory that exist.</summary>
+    public int CoherentBlocks { get; private set; }
 
     /// <inheritdoc/>
     public Iova MapPage(Gpa address, int length, DmaDirection direction, DmaAttributes attributes = DmaAttributes.None)
@@ -59,21 +62,41 @@ public sealed class DirectMapper(IGuestView view, GuestPages pages, ulong mask) 
     }
 
     /// <inheritdoc/>
+    public void SyncScatterListForCpu(ReadOnlySpan<ScatterEntry> list, DmaDirection direction)
+    {
+    }
+
+    /// <inheritdoc/>
+    public void SyncScatterListForDevice(ReadOnlySpan<ScatterEntry> list, DmaDirection direction)
+    {
+    }
+
+    /// <inheritdoc/>
     public bool TryAllocateCoherent(int bytes, out CoherentMemory memory)
     {
         memory = default;
         var order = System.Numerics.BitOperations.Log2((uint)(bytes + 4095 >> 12) * 2 - 1);
-        if (order > GuestPages.MaxOrder || !pages.TryAllocate(order, AllocationSite.Coherent, out var block))
+        if (bytes <= 0 || order > GuestPages.MaxOrder || !pages.TryAllocate(order, AllocationSite.Coherent, out var block))
         {
+            return false;
+        }
+
+        if (block.Value + (4096ul << order) - 1 > mask)
+        {
+            pages.Free(block, order);
             return false;
         }
 
         view.Memory(block, 4096 << order).Clear();
         memory = new(block, new(block.Value), 4096 << order);
+        CoherentBlocks++;
         return true;
     }
 
     /// <inheritdoc/>
-    public void FreeCoherent(in CoherentMemory memory) =>
+    public void FreeCoherent(in CoherentMemory memory)
+    {
+        CoherentBlocks--;
         pages.Free(memory.Address, System.Numerics.BitOperations.Log2((uint)(memory.Bytes >> 12)));
+    }
 }

@@ -50,6 +50,11 @@ public sealed class DmaDevice
 
         Tree = new IovaTree(1, meter, faults);
         Tree.Reserve(InterruptPages, InterruptPages + 0xFF);
+        if (options.BypassWindow != 0)
+        {
+            Tree.Reserve(options.BypassWindow >> 12, options.BypassWindow + options.RamEnd - 1 >> 12);
+        }
+
         Iovas = new(Tree, cpus, () => view.Cpu, meter);
         translated = new(view, meter, pages, new(view, meter, pages, domain, Iovas, options.Mask), options, faults);
         Mapper = translated;
@@ -88,7 +93,8 @@ public sealed class DmaDevice
             return false;
         }
 
-        if (translates == Policy >= DmaPolicy.Strict ? !translates && policy != Policy && direct.Live > 0 : translated.Live + direct.Live > 0)
+        var inUse = translated.Live + translated.CoherentBlocks + direct.Live + direct.CoherentBlocks > 0;
+        if (translates == Policy >= DmaPolicy.Strict ? !translates && policy != Policy && inUse : inUse)
         {
             return false;
         }
@@ -118,11 +124,7 @@ public sealed class DmaDevice
 
     bool TryIdentity()
     {
-        if (!identityIsMapped)
-        {
-            identityIsMapped = options.RamEnd != 0 && identity!.TryMap(0, new(0), options.RamEnd, DmaProtection.ReadWrite) && identity.TrySyncMap(0, options.RamEnd);
-        }
-
+        identityIsMapped = identityIsMapped || options.RamEnd != 0 && identity!.TryMapVisibly(0, new(0), options.RamEnd, DmaProtection.ReadWrite);
         return identityIsMapped && driver!.TryAttach(device, identity!);
     }
 }

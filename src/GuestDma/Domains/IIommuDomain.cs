@@ -37,6 +37,25 @@ public interface IIommuDomain
     /// <summary>Makes new mappings of a range visible to the hardware where that takes more than the tables. False: not visible.</summary>
     bool TrySyncMap(ulong address, ulong bytes);
 
+    /// <summary><see cref="TryMap"/> and <see cref="TrySyncMap"/>. False: nothing is mapped of it.</summary>
+    bool TryMapVisibly(ulong address, Gpa target, ulong bytes, DmaProtection protection)
+    {
+        if (!TryMap(address, target, bytes, protection))
+        {
+            return false;
+        }
+
+        if (TrySyncMap(address, bytes))
+        {
+            return true;
+        }
+
+        var gather = new InvalidationGather();
+        Unmap(address, bytes, ref gather, null);
+        Sync(ref gather);
+        return false;
+    }
+
     /// <summary>Takes a range out that <see cref="TryMap"/> put in. The hardware may use it until <see cref="Sync"/> or <see cref="FlushAll"/>.</summary>
     /// <param name="address">First byte.</param>
     /// <param name="bytes">Length.</param>

@@ -122,12 +122,7 @@ public sealed partial class IommuMapper
             return false;
         }
 
-        if (!windowIsMapped)
-        {
-            windowIsMapped = Translations.Domain.TryMap(options.BypassWindow, new(0), options.RamEnd, DmaProtection.ReadWrite) &&
-                Translations.Domain.TrySyncMap(options.BypassWindow, options.RamEnd);
-        }
-
+        windowIsMapped = windowIsMapped || Translations.Domain.TryMapVisibly(options.BypassWindow, new(0), options.RamEnd, DmaProtection.ReadWrite);
         for (var i = 0; windowIsMapped && i < list.Length; i++)
         {
             list[i].DmaAddress = new(options.BypassWindow + list[i].Address.Value);
@@ -135,6 +130,17 @@ public sealed partial class IommuMapper
         }
 
         return windowIsMapped;
+    }
+
+    void CloseWindow()
+    {
+        if (windowIsMapped)
+        {
+            var gather = new InvalidationGather();
+            Translations.Domain.Unmap(options.BypassWindow, options.RamEnd, ref gather, null);
+            Translations.Domain.Sync(ref gather);
+            windowIsMapped = false;
+        }
     }
 
     bool IsInWindow(ulong address) => windowIsMapped && address - options.BypassWindow < options.RamEnd;

@@ -55,7 +55,17 @@ public sealed partial class IommuMapper
         }
 
         var outer = meter.Ledger.Enter(DmaOperation.Map);
+        isBusy = true;
+        var shortages = pages.Shortages;
         var segments = TryMapWindow(list, attributes) ? list.Length : Map(list, length, direction, attributes);
+        isBusy = false;
+        if (segments == 0 && pages.Shortages != shortages && TryReclaim())
+        {
+            isBusy = true;
+            segments = Map(list, length, direction, attributes);
+            isBusy = false;
+        }
+
         Live += segments > 0 ? 1 : 0;
         meter.Ledger.Leave(outer);
         return segments;
@@ -241,9 +251,19 @@ public sealed partial class IommuMapper
     void UnmapDirect(ulong address, ulong bytes)
     {
         address &= ~0xFFFul;
-        if (!IsInWindow(address) && !adopted.TryRelease(address))
+        if (IsInWindow(address))
+        {
+            return;
+        }
+
+        if (!adopted.TryRelease(address))
         {
             Translations.Unmap(address, bytes, Mode);
+        }
+        else if (Policy != DmaPolicy.Adaptive)
+        {
+            // The policy changed while the buffer was in use.
+            adopted.EvictAll();
         }
     }
 
@@ -252,6 +272,35 @@ public sealed partial class IommuMapper
 
     /// <inheritdoc/>
     public void SyncForDevice(Iova address, int length, DmaDirection direction) => Sync(address, length, forCpu: false, direction != DmaDirection.FromDevice);
+
+    /// <inheritdoc/>
+    public void SyncScatterListForCpu(ReadOnlySpan<ScatterEntry> list, DmaDirection direction) => Sync(list, forCpu: true, direction != DmaDirection.ToDevice);
+
+    /// <inheritdoc/>
+    public void SyncScatterListForDevice(ReadOnlySpan<ScatterEntry> list, DmaDirection direction) => Sync(list, forCpu: false, direction != DmaDirection.FromDevice);
+
+    void Sync(ReadOnlySpan<ScatterEntry> list, bool forCpu, bool copies)
+    {
+        var address = list[0].DmaAddress.Value;
+        var outer = meter.Ledger.Enter(DmaOperation.Sync);
+        if (list.Length == 1 || copies && single.Owns(address))
+        {
+            foreach (ref readonly var entry in list)
+            {
+                Sync(entry.DmaAddress, entry.Length, forCpu, copies);
+            }
+        }
+        else if (copies && pool.Owns(address))
+        {
+            pool.Sync(address, list, forCpu);
+        }
+        else if (copies && arenas.Owns(address))
+        {
+            arenas.Sync(address, list, forCpu);
+        }
+
+        meter.Ledger.Leave(outer);
+    }
 
     void Sync(Iova address, int length, bool forCpu, bool copies)
     {

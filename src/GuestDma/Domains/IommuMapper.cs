@@ -21,6 +21,7 @@ public sealed partial class IommuMapper : IDmaMapper
     readonly AdoptedBuffers adopted;
     readonly RecentBuffers recent = new();
     readonly PathCosts costs = new();
+    bool isBusy;
 
     /// <param name="view">The machine.</param>
     /// <param name="meter">Prices.</param>
@@ -40,6 +41,7 @@ public sealed partial class IommuMapper : IDmaMapper
         single = new(view, meter, pages, translations);
         adopted = new(meter, pages, translations, faults, options.AdoptedBuffers, options.AdoptedPages);
         one = new ScatterEntry[1];
+        pages.Reclaimers.Add(TryReclaim);
     }
 
     /// <summary>Addresses and translations.</summary>
@@ -48,8 +50,11 @@ public sealed partial class IommuMapper : IDmaMapper
     /// <summary>One of <see cref="DmaPolicy.Strict"/> to <see cref="DmaPolicy.Adaptive"/>.</summary>
     public DmaPolicy Policy { get; private set; } = DmaPolicy.Strict;
 
-    /// <summary>Mappings that exist, of every kind.</summary>
+    /// <summary>Streaming mappings that exist, of every kind.</summary>
     public int Live { get; private set; }
+
+    /// <summary>Blocks of coherent memory that exist.</summary>
+    public int CoherentBlocks { get; private set; }
 
     /// <summary>Memory of bounce buffers in bytes.</summary>
     public ulong BounceBytes => pool.Bytes + arenas.Bytes;
@@ -74,7 +79,7 @@ public sealed partial class IommuMapper : IDmaMapper
         _ => FlushMode.Strict,
     };
 
-    /// <summary>Changes the policy; what waits for a flush is flushed, so that a stricter one promises nothing it cannot hold.</summary>
+    /// <summary>Changes the policy; what waits or stays by an earlier one goes, so that a stricter one promises nothing it cannot hold.</summary>
     public void SwitchTo(DmaPolicy policy)
     {
         if (policy is < DmaPolicy.Strict or > DmaPolicy.Adaptive)
@@ -84,10 +89,30 @@ public sealed partial class IommuMapper : IDmaMapper
 
         Policy = policy;
         Translations.Queue.Flush();
-        if (policy != DmaPolicy.Adaptive)
+        adopted.EvictAll();
+        pool.Evict(all: true);
+        arenas.Evict(all: true);
+    }
+
+    /// <summary>
+    /// Memory is missing somewhere: gives up adopted buffers and cached slots. Not while this mapper is at work itself, whose
+    /// lists would change under its hands; <see cref="MapScatterList"/> tries again afterwards.
+    /// </summary>
+    bool TryReclaim()
+    {
+        if (isBusy || AdoptedCount == 0 && BounceBytes == 0 && Translations.Queue.Count == 0)
         {
-            adopted.EvictAll();
+            return false;
         }
+
+        isBusy = true;
+        var before = pages.FreePages;
+        adopted.EvictAll();
+        pool.Evict(all: true);
+        arenas.Evict(all: true);
+        Translations.Queue.Flush();
+        isBusy = false;
+        return pages.FreePages != before;
     }
 
     /// <summary>Gives back all memory that no mapping needs: cached slots, adopted buffers, empty tables.</summary>
@@ -106,6 +131,7 @@ public sealed partial class IommuMapper : IDmaMapper
         Shrink();
         pool.Close();
         arenas.Close();
+        CloseWindow();
         Translations.Domain.Trim();
     }
 
@@ -121,25 +147,30 @@ public sealed partial class IommuMapper : IDmaMapper
     {
         memory = default;
         var order = Order(bytes);
-        if (order > GuestPages.MaxOrder || !pages.TryAllocate(order, AllocationSite.Coherent, out var block))
+        if (bytes <= 0 || order > GuestPages.MaxOrder || !pages.TryAllocate(order, AllocationSite.Coherent, out var block))
         {
             return false;
         }
 
         view.Memory(block, 4096 << order).Clear();
-        if (!Translations.TryMap(block, 4096 << order, DmaProtection.ReadWrite, FlushMode.Strict, out var address))
+        isBusy = true;
+        var mapped = Translations.TryMap(block, 4096 << order, DmaProtection.ReadWrite, FlushMode.Strict, out var address);
+        isBusy = false;
+        if (!mapped)
         {
             pages.Free(block, order);
             return false;
         }
 
         memory = new(block, new(address), 4096 << order);
+        CoherentBlocks++;
         return true;
     }
 
     /// <inheritdoc/>
     public void FreeCoherent(in CoherentMemory memory)
     {
+        CoherentBlocks--;
         Translations.Unmap(memory.DmaAddress.Value, (ulong)memory.Bytes, FlushMode.Strict);
         pages.Free(memory.Address, Order(memory.Bytes));
     }

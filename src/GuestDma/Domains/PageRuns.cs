@@ -14,6 +14,7 @@ public sealed class PageRuns
     /// <summary>Adds bytes; they extend the last run when they follow it.</summary>
     public void Add(ulong start, ulong bytes)
     {
+        Pages += (int)(bytes >> 12);
         if (Count > 0 && runs[Count - 1].Start + runs[Count - 1].Bytes == start)
         {
             runs[Count - 1].Bytes += bytes;
@@ -29,19 +30,7 @@ public sealed class PageRuns
     }
 
     /// <summary>Pages of all runs.</summary>
-    public int Pages
-    {
-        get
-        {
-            var sum = 0ul;
-            for (var i = 0; i < Count; i++)
-            {
-                sum += runs[i].Bytes >> 12;
-            }
-
-            return (int)sum;
-        }
-    }
+    public int Pages { get; private set; }
 
     /// <summary>Puts the references on all pages; empty then.</summary>
     public void Release(GuestPages pages)
@@ -51,6 +40,6 @@ public sealed class PageRuns
             pages.Release(new(runs[i].Start), runs[i].Bytes);
         }
 
-        Count = 0;
+        Count = Pages = 0;
     }
 }

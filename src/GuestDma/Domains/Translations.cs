@@ -66,11 +66,23 @@ public sealed class Translations
     /// <summary>Takes addresses without mapping them; below 4 GiB first, as devices that lie about their mask prefer.</summary>
     public bool TryReserve(ulong bytes, out ulong address)
     {
-        const ulong below4G = (1ul << 20) - 1;
         var count = (int)(bytes >> 12);
-        var found = limit > below4G ? iovas.TryAllocate(count, below4G, out var first) || iovas.TryAllocate(count, limit, out first) : iovas.TryAllocate(count, limit, out first);
+        var found = TryFind(count, out var first);
+        if (!found && queue.Count > 0)
+        {
+            // What waits for a flush may be what is missing.
+            queue.Flush();
+            found = TryFind(count, out first);
+        }
+
         address = first << 12;
         return found;
+    }
+
+    bool TryFind(int count, out ulong first)
+    {
+        const ulong below4G = (1ul << 20) - 1;
+        return limit > below4G && iovas.TryAllocate(count, below4G, out first) || iovas.TryAllocate(count, limit, out first);
     }
 
     /// <summary>Gives addresses back.</summary>

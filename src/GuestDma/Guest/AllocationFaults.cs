@@ -28,11 +28,19 @@ public enum AllocationSite
 /// <summary>Decides which allocation fails, to show that every failure is clean.</summary>
 public sealed class AllocationFaults
 {
+    readonly ulong[] attempts = new ulong[Enum.GetValues<AllocationSite>().Length], failures = new ulong[Enum.GetValues<AllocationSite>().Length];
+
     /// <summary>Attempts so far.</summary>
     public ulong Attempts { get; private set; }
 
+    /// <summary>Only attempts of this site count and fail; null for all.</summary>
+    public AllocationSite? Only { get; set; }
+
     /// <summary>Number of the attempt that fails, from 1; 0 for none.</summary>
     public ulong FailAt { get; set; }
+
+    /// <summary>Number of the first attempt from which on all fail; 0 for none.</summary>
+    public ulong FailFrom { get; set; }
 
     /// <summary>Every n-th attempt fails; 0 for none.</summary>
     public ulong FailEvery { get; set; }
@@ -40,20 +48,27 @@ public sealed class AllocationFaults
     /// <summary>Site of the last failure.</summary>
     public AllocationSite? LastFailed { get; private set; }
 
-    /// <summary>Failures so far.</summary>
-    public ulong Failures { get; private set; }
+    /// <summary>Failures of a site so far.</summary>
+    public ulong Failures(AllocationSite site) => failures[(int)site];
+
+    /// <summary>Attempts of a site so far.</summary>
+    public ulong AttemptsOf(AllocationSite site) => attempts[(int)site];
 
     /// <summary>True when this attempt is to fail.</summary>
     public bool Fails(AllocationSite site)
     {
         Attempts++;
-        if (Attempts != FailAt && (FailEvery == 0 || Attempts % FailEvery != 0))
+        var own = ++attempts[(int)site];
+        if (Only is { } only && only != site || !IsChosen(Only == null ? Attempts : own))
         {
             return false;
         }
 
         LastFailed = site;
-        Failures++;
+        failures[(int)site]++;
         return true;
     }
+
+    bool IsChosen(ulong number) =>
+        number == FailAt || FailFrom != 0 && number >= FailFrom || FailEvery != 0 && number % FailEvery == 0;
 }

@@ -57,8 +57,11 @@ public sealed class GuestPages
     /// <summary>Pages that were freed but are still referred to.</summary>
     public int ParkedPages { get; private set; }
 
-    /// <summary>Asked once when nothing is left: true when pages were given back and it is worth another try.</summary>
-    public Func<bool>? Reclaim { get; set; }
+    /// <summary>Times that memory was missing, failures on purpose left out.</summary>
+    public ulong Shortages { get; private set; }
+
+    /// <summary>Asked when memory is missing: each may give pages back and returns whether it did.</summary>
+    public List<Func<bool>> Reclaimers { get; } = [];
 
     /// <summary>Allocates 2^<paramref name="order"/> contiguous pages; their content is whatever it was.</summary>
     public bool TryAllocate(int order, AllocationSite site, out Gpa address)
@@ -74,7 +77,14 @@ public sealed class GuestPages
             return true;
         }
 
-        return Reclaim?.Invoke() == true && TryTake(order, out address);
+        Shortages++;
+        var gained = false;
+        foreach (var reclaim in Reclaimers)
+        {
+            gained |= reclaim();
+        }
+
+        return gained && TryTake(order, out address);
     }
 
     /// <summary>Frees a block. Pages with references stay away from the free lists until the last is released.</summary>

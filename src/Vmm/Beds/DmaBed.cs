@@ -33,6 +33,8 @@ internal sealed class DmaBed : IDisposable
     /// <summary>The device of the loads.</summary>
     public static readonly Bdf Device = new(0, 4, 0);
 
+    static readonly Bdf SecondDevice = new(0, 5, 0);
+
     static readonly Bdf ViommuAddress = new(0, 1, 0);
 
     const ulong VtdBase = 0xFED9_0000;
@@ -50,6 +52,7 @@ internal sealed class DmaBed : IDisposable
         var host = new PciHost(bus, fabric);
         var view = new GuestView(Memory, bus, Clock, Ledger);
         Port = new(fabric, Device);
+        SecondPort = new(fabric, SecondDevice);
         AddIommu(options, fabric, host, view, sink);
         if (options.HasDisk)
         {
@@ -84,7 +87,12 @@ internal sealed class DmaBed : IDisposable
         {
             View = view, Meter = meter, Pages = pages, Faults = faults, Iommu = driver, Device = device, Port = Port, Nvme = null,
         };
-        if (!device.TrySwitch(options.Policy))
+        if (options.Second != null)
+        {
+            Second = new(view, meter, pages, faults, driver, SecondDevice, options.Second with { RamEnd = options.MemoryBytes }, options.Cpus);
+        }
+
+        if (!device.TrySwitch(options.Policy) || Second?.TrySwitch(options.Policy) == false)
         {
             throw new InvalidOperationException($"dma: policy {options.Policy} is not possible here");
         }
@@ -120,6 +128,12 @@ internal sealed class DmaBed : IDisposable
     /// <summary>The bus as a plain device at the disk's place sees it.</summary>
     public DmaPort Port { get; }
 
+    /// <summary>The second device, or null.</summary>
+    public DmaDevice? Second { get; }
+
+    /// <summary>The bus as that device has it.</summary>
+    public DmaPort SecondPort { get; }
+
     /// <summary>The machine as its guest sees it.</summary>
     public GuestView View { get; }
 
@@ -134,14 +148,15 @@ internal sealed class DmaBed : IDisposable
             bus.Mmio.Map(Vtd.Name, VtdBase, VtdUnit.WindowSize, Vtd);
             var price = options.Cost[CostKind.MmioUser];
             view.Price(new(VtdBase, VtdUnit.WindowSize), CycleCause.Invalidation, price, price);
-            Port.Translator = Vtd;
+            Port.Translator = SecondPort.Translator = Vtd;
         }
         else if (options.Viommu != null)
         {
             Viommu = new(options.Viommu, ViommuAddress, fabric, Clock);
             host.Add(Viommu.Transport.Function);
             Viommu.AddEndpoint(Device);
-            Port.Translator = Viommu;
+            Viommu.AddEndpoint(SecondDevice);
+            Port.Translator = SecondPort.Translator = Viommu;
         }
     }
 

@@ -30,6 +30,9 @@ internal sealed record DmaBedOptions
     /// <summary>What is known of the device.</summary>
     public DmaDeviceOptions Device { get; init; } = new();
 
+    /// <summary>A second device behind the same unit, or null.</summary>
+    public DmaDeviceOptions? Second { get; init; }
+
     /// <summary>Policy at the start.</summary>
     public DmaPolicy Policy { get; init; } = DmaPolicy.Strict;
 

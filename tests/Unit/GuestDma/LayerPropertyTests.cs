@@ -2,68 +2,68 @@ using Vmm.Beds;
 using Vmm.GuestDma;
 using Vmm.GuestDma.Guest;
 using Vmm.Iommu;
-using Vmm.Platform.Memory;
 using Vmm.VirtioIommu;
 using Xunit;
+using Xunit.Abstractions;
 
 namespace Vmm.Unit.GuestDma;
 
-/// <summary>Random use of the layer beside a simple model: what is mapped, what the bytes are, what memory is in use.</summary>
-public sealed class LayerPropertyTests
+/// <summary>
+/// Random use of the layer beside a simple model, by a trusted and an untrusted device behind one unit: mappings do not overlap,
+/// no byte is lost, and when all has ended memory is what it was. Allocations fail meanwhile, of all sites and of one, and
+/// memory is really scarce at times. VMM_STEPS is the number of operations of each policy and unit.
+/// </summary>
+public sealed class LayerPropertyTests(ITestOutputHelper output)
 {
-    // The long form has 26 cases of a hundredth each.
-    static readonly int Steps = long.TryParse(Environment.GetEnvironmentVariable("VMM_STEPS"), out var steps) ? (int)Math.Max(2000, steps / 100) : 2000;
+    const int PlanSteps = 256, MostEpochSteps = 20_000;
 
-    sealed record Mapping(ScatterEntry[] List, int Segments, DmaDirection Direction, uint Value, Gpa[] Pages);
+    const ulong BypassWindow = 1ul << 38;
 
-    public static TheoryData<DmaPolicy, string, int> Cases
+    static readonly long Steps = long.TryParse(Environment.GetEnvironmentVariable("VMM_STEPS"), out var steps) ? Math.Max(2000, steps) : 4000;
+
+    public static TheoryData<DmaPolicy, string> Cases
     {
         get
         {
-            var data = new TheoryData<DmaPolicy, string, int>();
-            for (var policy = DmaPolicy.Strict; policy <= DmaPolicy.Adaptive; policy++)
+            var data = new TheoryData<DmaPolicy, string> { { DmaPolicy.Off, "none" } };
+            for (var policy = DmaPolicy.Bypass; policy <= DmaPolicy.Adaptive; policy++)
             {
-                foreach (var failEvery in new[] { 0, 5 })
-                {
-                    data.Add(policy, "vtd", failEvery);
-                    data.Add(policy, "viommu", failEvery);
-                }
+                data.Add(policy, "vtd");
+                data.Add(policy, "viommu");
             }
 
             return data;
         }
     }
 
-    static DmaBed Bed(DmaPolicy policy, string iommu) => new(new()
+    static DmaBed Bed(DmaPolicy policy, string iommu)
     {
-        Policy = policy, MemoryBytes = 64 << 20, HasDisk = false,
-        Vtd = iommu == "vtd" ? new VtdOptions { Profile = VtdProfile.Strict, CachingMode = false } : null, Viommu = iommu == "vtd" ? null : new VirtioIommuOptions(),
-        Device = new() { Arenas = new() { Classes = 11, Slots = 64, MemoryLimit = 4 << 20, GrowthBytes = 16 << 10, Converts = true }, AdoptedBuffers = 32 },
-    });
+        var arenas = new Vmm.GuestDma.Bounce.BounceOptions { Classes = 11, Slots = 64, MemoryLimit = 4 << 20, GrowthBytes = 16 << 10, Converts = true };
+        return new(new()
+        {
+            Policy = policy, MemoryBytes = 64 << 20, HasDisk = false,
+            Vtd = iommu == "vtd" ? new VtdOptions { Profile = VtdProfile.Strict, CachingMode = false, AddressWidth = 48 } : null,
+            Viommu = iommu == "viommu" ? new VirtioIommuOptions() : null,
+            Device = new() { Arenas = arenas, AdoptedBuffers = 8, BypassWindow = BypassWindow },
+            Second = new() { Arenas = arenas, AdoptedBuffers = 8, Untrusted = true, AlwaysBounceLimit = 20_000, Pool = new() { Slots = 8 } },
+        });
+    }
 
     [Theory]
     [MemberData(nameof(Cases))]
-    public void Mappings_neither_overlap_nor_leak_nor_lose_bytes(DmaPolicy policy, string iommu, int failEvery)
+    public void Mappings_neither_overlap_nor_leak_nor_lose_bytes(DmaPolicy policy, string iommu)
     {
         using var bed = Bed(policy, iommu);
-        Run(bed, Steps, failEvery, static (_, _) => { });
-        Assert.Equal(0ul, bed.Vtd?.MissingInvalidations.Total ?? 0);
+        Run(bed, Steps, switches: false);
     }
 
     [Theory]
     [InlineData("vtd")]
     [InlineData("viommu")]
-    public void The_policy_may_change_while_mappings_exist(string iommu)
+    public void The_policies_of_devices_may_change_while_mappings_exist(string iommu)
     {
         using var bed = Bed(DmaPolicy.Strict, iommu);
-        Run(bed, Steps, 7, static (bed, random) =>
-        {
-            if (random.Next(20) == 0)
-            {
-                Assert.True(bed.Machine.Device.TrySwitch(DmaPolicy.Strict + random.Next(DmaPolicy.Adaptive - DmaPolicy.Strict + 1)));
-            }
-        });
-        Assert.Equal(0ul, bed.Vtd?.MissingInvalidations.Total ?? 0);
+        Run(bed, Steps, switches: true);
     }
 
     [Theory]
@@ -81,6 +81,9 @@ public sealed class LayerPropertyTests
             Assert.False(device.TrySwitch(next));
             Assert.True(bed.Port.TryWrite(address, 1u));
             mapper.UnmapPage(address, 4096, DmaDirection.Bidirectional);
+            Assert.True(mapper.TryAllocateCoherent(4096, out var coherent));
+            Assert.False(device.TrySwitch(next));
+            mapper.FreeCoherent(coherent);
             Assert.True(device.TrySwitch(next));
             address = device.Mapper.MapPage(page, 4096, DmaDirection.Bidirectional);
             Assert.True(bed.Port.TryWrite(address, 2u));
@@ -88,60 +91,58 @@ public sealed class LayerPropertyTests
         }
     }
 
-    /// <summary>The n-th allocation fails, for every n that the sequence reaches.</summary>
-    [Theory]
-    [InlineData(DmaPolicy.Strict, "vtd")]
-    [InlineData(DmaPolicy.Lazy, "vtd")]
-    [InlineData(DmaPolicy.Pool, "vtd")]
-    [InlineData(DmaPolicy.Adaptive, "vtd")]
-    [InlineData(DmaPolicy.Strict, "viommu")]
-    [InlineData(DmaPolicy.Pool, "viommu")]
-    [InlineData(DmaPolicy.Adaptive, "viommu")]
-    public void Every_single_failure_is_clean(DmaPolicy policy, string iommu)
+    void Run(DmaBed bed, long steps, bool switches)
     {
-        var sites = new HashSet<AllocationSite>();
-        for (var n = 1ul; n < 60; n++)
+        var random = new Random((int)(steps + (int)bed.Machine.Device.Policy));
+        LayerModel[] models =
+        [
+            new(bed, bed.Machine.Device, bed.Port, random, bed.Machine.Iommu == null ? 0 : BypassWindow),
+            new(bed, bed.Second!, bed.SecondPort, random),
+        ];
+        if (switches)
         {
-            using var bed = Bed(policy, iommu);
-            bed.Machine.Faults.FailAt = bed.Machine.Faults.Attempts + n;
-            Run(bed, 25, 0, static (_, _) => { });
-            if (bed.Machine.Faults.LastFailed is { } site)
-            {
-                sites.Add(site);
-            }
+            // The tables of the identity map stay once they are there.
+            Assert.True(bed.Machine.Device.TrySwitch(DmaPolicy.Identity) && bed.Second!.TrySwitch(DmaPolicy.Identity));
         }
 
-        Assert.Contains(AllocationSite.Iova, sites);
-        Assert.Contains(policy is DmaPolicy.Pool or DmaPolicy.Adaptive ? AllocationSite.Bounce : iommu == "vtd" ? AllocationSite.Table : AllocationSite.Request, sites);
+        var start = Close(bed);
+        for (var left = steps; left > 0;)
+        {
+            var epoch = Math.Min(left, random.Next(1, MostEpochSteps));
+            Epoch(bed, models, random, epoch, switches);
+            left -= epoch;
+            Assert.Equal(start, Close(bed));
+        }
+
+        Assert.Equal(0ul, bed.Vtd?.MissingInvalidations.Total ?? 0);
+        foreach (var site in Enum.GetValues<AllocationSite>())
+        {
+            output.WriteLine($"{site}: {bed.Machine.Faults.Failures(site)} of {bed.Machine.Faults.AttemptsOf(site)} failed");
+        }
+
+        output.WriteLine($"found adopted: {(bed.Machine.Device.Translated?.AdoptionHits ?? 0) + (bed.Second!.Translated?.AdoptionHits ?? 0)}");
+        output.WriteLine($"short of memory: {bed.Machine.Pages.Shortages}");
     }
 
-    static void Run(DmaBed bed, int steps, int failEvery, Action<DmaBed, Random> before)
+    static void Epoch(DmaBed bed, LayerModel[] models, Random random, long steps, bool switches)
     {
-        var random = new Random(steps + failEvery);
-        var pages = bed.Machine.Pages;
-        var mapper = bed.Machine.Device.Translated!;
-        mapper.Close();
-        var (free, mapped) = (pages.FreePages, mapper.Translations.Domain.MappedBytes);
-        var live = new List<Mapping>();
-        var value = 0u;
-        for (var step = 0; step < steps; step++)
+        var hoard = new List<(Platform.Memory.Gpa Address, int Order)>();
+        for (var step = 0L; step < steps; step++)
         {
-            before(bed, random);
-            bed.Machine.Faults.FailEvery = (ulong)failEvery;
-            if (live.Count < 24 && random.Next(2) == 0)
+            if (step % PlanSteps == 0)
             {
-                if (TryMap(bed, random, ++value) is { } made)
+                Plan(bed.Machine.Faults, random);
+                Give(bed, hoard);
+                if (random.Next(16) == 0)
                 {
-                    CheckApart(live, made);
-                    live.Add(made);
+                    Hoard(bed, hoard, random.Next(200));
                 }
             }
-            else if (live.Count > 0)
+
+            models[random.Next(2)].Step();
+            if (switches && random.Next(20) == 0)
             {
-                var at = random.Next(live.Count);
-                Use(bed, live[at], random);
-                Unmap(bed, live[at]);
-                live.RemoveAt(at);
+                Switch(bed, models, random);
             }
 
             if (random.Next(200) == 0)
@@ -149,142 +150,86 @@ public sealed class LayerPropertyTests
                 bed.Clock.Charge(bed.Clock.Hertz / (ulong)random.Next(1, 200));
                 bed.Machine.Poll();
             }
-
-            Assert.Equal(live.Count, mapper.Live);
         }
 
-        bed.Machine.Faults.FailEvery = 0;
-        foreach (var mapping in live)
-        {
-            Use(bed, mapping, random);
-            Unmap(bed, mapping);
-        }
-
-        mapper.Close();
-        Assert.Equal((free, mapped), (pages.FreePages, mapper.Translations.Domain.MappedBytes));
-        Assert.Equal((0, 0, 0ul, 0), (mapper.Live, pages.ParkedPages, mapper.BounceBytes, mapper.AdoptedCount));
-        Assert.Equal(0ul, bed.Machine.Device.Iovas!.AllocatedPages);
+        (bed.Machine.Faults.FailEvery, bed.Machine.Faults.Only) = (0, null);
+        Give(bed, hoard);
+        models[0].Drain();
+        models[1].Drain();
     }
 
-    static Mapping? TryMap(DmaBed bed, Random random, uint value)
+    /// <summary>Which allocations fail next: none, every n-th of all, or every n-th of one site.</summary>
+    static void Plan(AllocationFaults faults, Random random)
     {
-        var pages = bed.Machine.Pages;
-        var count = random.Next(4) == 0 ? random.Next(1, 24) : random.Next(1, 4);
-        var direction = (DmaDirection)random.Next(3);
-        var whole = random.Next(2) == 0;
-        var list = new ScatterEntry[count];
-        var own = new List<Gpa>();
-        for (var i = 0; i < count; i++)
-        {
-            if (!pages.TryAllocate(0, AllocationSite.Buffer, out var page))
-            {
-                own.ForEach(p => pages.Free(p, 0));
-                return null;
-            }
-
-            own.Add(page);
-            var offset = whole || count > 1 ? 0 : random.Next(0, 512) * 4;
-            list[i] = new() { Address = page + (ulong)offset, Length = whole || count > 1 ? 4096 : random.Next(1, 500) * 4 };
-            bed.Memory.TryWrite(list[i].Address, value + (uint)i);
-        }
-
-        var segments = bed.Machine.Device.Mapper.MapScatterList(list, direction);
-        if (segments == 0)
-        {
-            own.ForEach(p => pages.Free(p, 0));
-            return null;
-        }
-
-        Assert.Equal(list.Sum(static e => (long)e.Length), list.Take(segments).Sum(static e => (long)e.DmaLength));
-        return new(list, segments, direction, value, [.. own]);
+        var kind = random.Next(4);
+        faults.FailEvery = kind < 2 ? 0 : (ulong)random.Next(kind == 2 ? 2 : 1, kind == 2 ? 40 : 6);
+        faults.Only = kind == 3 ? (AllocationSite)random.Next(Enum.GetValues<AllocationSite>().Length) : null;
     }
 
-    static void CheckApart(List<Mapping> live, Mapping made)
+    static void Switch(DmaBed bed, LayerModel[] models, Random random)
     {
-        foreach (var other in live)
+        var at = random.Next(2);
+        var device = at == 0 ? bed.Machine.Device : bed.Second!;
+        var before = device.Policy;
+        var next = DmaPolicy.Bypass + random.Next(DmaPolicy.Adaptive - DmaPolicy.Bypass + 1);
+        // To and from guest-physical addresses only an idle device may change; now and then it is made idle.
+        if (next < DmaPolicy.Strict != before < DmaPolicy.Strict && random.Next(4) == 0)
         {
-            foreach (var a in other.List.Take(other.Segments))
-            {
-                foreach (var b in made.List.Take(made.Segments))
-                {
-                    Assert.True(a.DmaAddress.Value + (ulong)a.DmaLength <= b.DmaAddress.Value || b.DmaAddress.Value + (ulong)b.DmaLength <= a.DmaAddress.Value);
-                }
-            }
+            models[at].Drain();
         }
+
+        var may = next == before || next < DmaPolicy.Strict == before < DmaPolicy.Strict && next >= DmaPolicy.Strict || models[at].IsIdle;
+        var failures = Failures(bed);
+        var done = device.TrySwitch(next);
+        Assert.True(done ? may : !may || Failures(bed) > failures || bed.Machine.Pages.FreePages < 64, $"{before} to {next}: {done}");
+        Assert.Equal(done ? next : before, device.Policy);
     }
 
-    /// <summary>The device reads what the CPU wrote, and writes what the CPU then reads, through segments in order.</summary>
-    static void Use(DmaBed bed, Mapping mapping, Random random)
+    static ulong Failures(DmaBed bed) =>
+        Enum.GetValues<AllocationSite>().Aggregate(0ul, (sum, site) => sum + bed.Machine.Faults.Failures(site));
+
+    /// <summary>Takes all memory but a few pages.</summary>
+    static void Hoard(DmaBed bed, List<(Platform.Memory.Gpa Address, int Order)> hoard, int leave)
     {
-        var bytes = new byte[mapping.List.Sum(static e => e.Length)];
-        if (mapping.Direction != DmaDirection.FromDevice)
+        var plan = (bed.Machine.Faults.FailEvery, bed.Machine.Faults.Only);
+        (bed.Machine.Faults.FailEvery, bed.Machine.Faults.Only) = (0, null);
+        for (var order = GuestPages.MaxOrder; order >= 0; order--)
         {
-            Device(bed, mapping, bytes, write: false);
-            var at = 0;
-            for (var i = 0; i < mapping.List.Length; i++)
+            while (bed.Machine.Pages.FreePages >= leave + (1 << order) && bed.Machine.Pages.TryAllocate(order, AllocationSite.Buffer, out var block))
             {
-                Assert.Equal(mapping.Value + (uint)i, BitConverter.ToUInt32(bytes, at));
-                at += mapping.List[i].Length;
+                hoard.Add((block, order));
             }
         }
 
-        if (mapping.Direction != DmaDirection.ToDevice)
+        (bed.Machine.Faults.FailEvery, bed.Machine.Faults.Only) = plan;
+    }
+
+    static void Give(DmaBed bed, List<(Platform.Memory.Gpa Address, int Order)> hoard)
+    {
+        foreach (var (address, order) in hoard)
         {
-            random.NextBytes(bytes);
-            Device(bed, mapping, bytes, write: true);
-            if (mapping.List.Length == 1 && random.Next(2) == 0)
+            bed.Machine.Pages.Free(address, order);
+        }
+
+        hoard.Clear();
+    }
+
+    /// <summary>Gives back all that can be given back; returns what is left then.</summary>
+    static (int Free, ulong Mapped) Close(DmaBed bed)
+    {
+        var mapped = 0ul;
+        foreach (var device in new[] { bed.Machine.Device, bed.Second! })
+        {
+            if (device.Translated is { } mapper)
             {
-                // Part of it is looked at while it stays mapped.
-                int from = bytes.Length / 4, length = Math.Max(1, bytes.Length / 2);
-                bed.Machine.Device.Mapper.SyncForCpu(mapping.List[0].DmaAddress + (ulong)from, length, mapping.Direction);
-                Assert.Equal(bytes.AsSpan(from, length).ToArray(), Bytes(bed, mapping.List[0].Address + (ulong)from, length));
-            }
-
-            Written = bytes;
-        }
-        else
-        {
-            Written = null;
-        }
-    }
-
-    [ThreadStatic]
-    static byte[]? Written;
-
-    static void Device(DmaBed bed, Mapping mapping, byte[] bytes, bool write)
-    {
-        var at = 0;
-        for (var i = 0; i < mapping.Segments; i++)
-        {
-            var part = bytes.AsSpan(at, mapping.List[i].DmaLength);
-            Assert.True(write ? bed.Port.TryWrite(mapping.List[i].DmaAddress, part) : bed.Port.TryRead(mapping.List[i].DmaAddress, part));
-            at += part.Length;
-        }
-    }
-
-    static byte[] Bytes(DmaBed bed, Gpa at, int length)
-    {
-        var bytes = new byte[length];
-        Assert.True(bed.Memory.TryRead(at, bytes));
-        return bytes;
-    }
-
-    static void Unmap(DmaBed bed, Mapping mapping)
-    {
-        bed.Machine.Device.Mapper.UnmapScatterList(mapping.List, mapping.Direction);
-        if (Written is { } bytes)
-        {
-            var at = 0;
-            foreach (var entry in mapping.List)
-            {
-                Assert.Equal(bytes.AsSpan(at, entry.Length).ToArray(), Bytes(bed, entry.Address, entry.Length));
-                at += entry.Length;
+                mapper.Close();
+                mapped += mapper.Translations.Domain.MappedBytes;
+                Assert.Equal((0, 0, 0ul, 0, 0), (mapper.Live, mapper.CoherentBlocks, mapper.BounceBytes, mapper.AdoptedCount, mapper.Translations.Live));
+                Assert.Equal(0ul, device.Iovas!.AllocatedPages);
             }
         }
 
-        foreach (var page in mapping.Pages)
-        {
-            bed.Machine.Pages.Free(page, 0);
-        }
+        Assert.Equal(0, bed.Machine.Pages.ParkedPages);
+        return (bed.Machine.Pages.FreePages, mapped);
     }
 }

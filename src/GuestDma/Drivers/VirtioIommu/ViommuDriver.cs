@@ -99,6 +99,11 @@ public sealed class ViommuDriver : IIommuDriver
     /// <summary>Takes a device out of its domain and puts it into another; the first one in has the mappings told to the device.</summary>
     bool TryMove(Bdf device, ViommuDomain? domain, uint id, uint flags)
     {
+        if (domain != null && attached.GetValueOrDefault(device) == domain)
+        {
+            return true;
+        }
+
         if (!TryAttach(device, id, flags))
         {
             return false;
