@@ -71,7 +71,7 @@ internal readonly unsafe struct LoadSystemSegment : ICold
 {
     public static bool Run(Vcpu cpu, CpuState* s, Op* op, ref Instruction instruction)
     {
-        if ((s->Cr0 & Cr.Cr0PE) == 0)
+        if (cpu.IsRealStyle)
         {
             return cpu.Fail(op, Vector.UD, 0);
         }
@@ -167,7 +167,7 @@ internal readonly unsafe struct StoreSystemSegment : ICold
 {
     public static bool Run(Vcpu cpu, CpuState* s, Op* op, ref Instruction instruction)
     {
-        if ((s->Cr0 & Cr.Cr0PE) == 0)
+        if (cpu.IsRealStyle)
         {
             return cpu.Fail(op, Vector.UD, 0);
         }
@@ -189,7 +189,7 @@ internal readonly unsafe struct DescriptorQuery : ICold
 {
     public static bool Run(Vcpu cpu, CpuState* s, Op* op, ref Instruction instruction)
     {
-        if ((s->Cr0 & Cr.Cr0PE) == 0)
+        if (cpu.IsRealStyle)
         {
             return cpu.Fail(op, Vector.UD, 0);
         }

@@ -36,6 +36,11 @@ internal readonly unsafe struct Pushf : ICold
 {
     public static bool Run(Vcpu cpu, CpuState* s, Op* op, ref Instruction instruction)
     {
+        if (cpu.IsIoplGuarded)
+        {
+            return cpu.Fail(op, Vector.GP, 0);
+        }
+
         var size = op->Size;
         var va = cpu.Is64 ? Stack64.At(s, -size, size, true) : StackLegacy.At(s, -size, size, true);
         if (!Operands.TryStore(s, op, va, size, Flags.Read(s) & ~(Cr.RF | Cr.VM)))
@@ -53,6 +58,11 @@ internal readonly unsafe struct Popf : ICold
 {
     public static bool Run(Vcpu cpu, CpuState* s, Op* op, ref Instruction instruction)
     {
+        if (cpu.IsIoplGuarded)
+        {
+            return cpu.Fail(op, Vector.GP, 0);
+        }
+
         var size = op->Size;
         var va = cpu.Is64 ? Stack64.At(s, 0, size, false) : StackLegacy.At(s, 0, size, false);
         if (!Operands.TryLoad(s, op, va, size, out var value))

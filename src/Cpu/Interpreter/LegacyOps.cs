@@ -140,7 +140,7 @@ internal readonly unsafe struct Decimal : ICold
 
     static bool Arpl(Vcpu cpu, CpuState* s, Op* op, ref Instruction instruction)
     {
-        if ((s->Cr0 & Cr.Cr0PE) == 0)
+        if (cpu.IsRealStyle)
         {
             return cpu.Fail(op, Vector.UD, 0);
         }

@@ -81,6 +81,11 @@ internal readonly unsafe struct Interrupt : ICold
                 cpu.SoftwareInterrupt(op, Vector.OF, Vcpu.KindInt3);
                 return false;
             default:
+                if (cpu.IsIoplGuarded)
+                {
+                    return cpu.Fail(op, Vector.GP, 0);
+                }
+
                 cpu.SoftwareInterrupt(op, instruction.Immediate8, Vcpu.KindIntN);
                 return false;
         }

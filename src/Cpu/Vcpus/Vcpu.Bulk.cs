@@ -114,7 +114,7 @@ public sealed unsafe partial class Vcpu
     /// <summary>I/O privilege and the TSS permission bitmap (SDM 1 §19.5). False: #GP waits.</summary>
     internal bool TryPortAccess(Op* op, ushort port, int size)
     {
-        if ((s->Cr0 & Cr.Cr0PE) == 0 || s->Cpl <= (int)(s->FlagRest >> 12 & 3))
+        if (!IsVirtual8086 && ((s->Cr0 & Cr.Cr0PE) == 0 || s->Cpl <= (int)(s->FlagRest >> 12 & 3)))
         {
             return true;
         }

@@ -363,8 +363,7 @@ public sealed unsafe partial class Vcpu
 
         var type = (int)(gate >> 40 & 0x1F);
         var dpl = (int)(gate >> 45 & 3);
-        // Task gates (type 5) are not supported and refused like any other wrong type.
-        if (type is not (6 or 7 or 14 or 15) || (kind is KindIntN or KindInt3 && dpl < s->Cpl))
+        if (type is not (5 or 6 or 7 or 14 or 15) || (kind is KindIntN or KindInt3 && dpl < s->Cpl))
         {
             return Fail(null, Vector.GP, IdtError(vector, external));
         }
@@ -375,13 +374,19 @@ public sealed unsafe partial class Vcpu
         }
 
         var selector = (ushort)(gate >> 16);
+        var flags = Flags.Read(s) | (fault ? Cr.RF : 0);
+        if (type == 5)
+        {
+            return TrySwitchTask(selector, TaskSwitchQualification.Gate, ext, (uint)returnRip, flags) && (!hasError || TryPushTaskError(error, ext));
+        }
+
         if (!TryReadDescriptor(selector, Vector.GP, ext, out var raw))
         {
             return false;
         }
 
         var code = Descriptor.Parse(selector, raw);
-        if (!code.S || (code.Type & 8) == 0 || code.DPL > s->Cpl)
+        if (!code.S || (code.Type & 8) == 0 || code.DPL > s->Cpl || (IsVirtual8086 && (code.DPL != 0 || (code.Type & 4) != 0)))
         {
             return Fail(null, Vector.GP, selector & 0xFFFCu | ext);
         }
@@ -407,8 +412,7 @@ public sealed unsafe partial class Vcpu
             return false;
         }
 
-        var flags = Flags.Read(s) | (fault ? Cr.RF : 0);
-        var frame = stackalloc ulong[6];
+        var frame = stackalloc ulong[10];
         var words = 0;
         if (hasError)
         {
@@ -424,6 +428,11 @@ public sealed unsafe partial class Vcpu
             frame[words++] = s->Ss.Selector;
         }
 
+        if (IsVirtual8086)
+        {
+            words = PushVirtual8086Segments(frame, words);
+        }
+
         if (!TryPushLegacyFrame(stack, esp, frame, words, size, newCpl, ext, out var newSp))
         {
             return false;
@@ -431,6 +440,11 @@ public sealed unsafe partial class Vcpu
 
         s->Ss = stack;
         s->Gpr[4] = newSp;
+        if (IsVirtual8086)
+        {
+            DropVirtual8086Segments();
+        }
+
         s->FlagRest &= ~(Cr.TF | Cr.NT | Cr.RF | Cr.VM);
         if ((type & 1) == 0)
         {

@@ -13,6 +13,15 @@ public sealed unsafe partial class Vcpu
 
     internal bool Is64 => (s->Mode & Mode64) != 0;
 
+    /// <summary>Real-address or virtual-8086 mode: a selector is a sixteenth of the base, and there are no descriptors.</summary>
+    internal bool IsRealStyle => (s->Cr0 & Cr.Cr0PE) == 0 || IsVirtual8086;
+
+    /// <summary>Virtual-8086 mode (SDM 3A ch. 21).</summary>
+    internal bool IsVirtual8086 => (s->FlagRest & Cr.VM) != 0;
+
+    /// <summary>Virtual-8086 mode in which CLI, STI, PUSHF, POPF, INT n and IRET are not allowed (SDM 3A §21.2.7).</summary>
+    internal bool IsIoplGuarded => IsVirtual8086 && (s->FlagRest & Cr.IOPL) != Cr.IOPL;
+
     /// <summary>Recomputes the decoder key and the TLB view after CS, SS, CPL, CR0, CR4, EFER or EFLAGS.AC changed.</summary>
     internal void UpdateMode()
     {
@@ -144,7 +153,11 @@ public sealed unsafe partial class Vcpu
         var segment = SegmentAt(number);
         segment->Selector = selector;
         segment->Base = (ulong)selector << 4;
-        if ((s->Cr0 & Cr.Cr0PE) == 0)
+        if (IsVirtual8086)
+        {
+            (segment->Limit, segment->Access) = (0xFFFF, 0xF3);
+        }
+        else
         {
             // Real mode keeps limit and size of the last protected-mode load ("unreal mode"); rights become data or code.
             segment->Access = segment->Access & 0xC000 | (number == Seg.CS ? 0x9Bu : 0x93u);
@@ -156,7 +169,7 @@ public sealed unsafe partial class Vcpu
 
         if (number is Seg.CS)
         {
-            s->Cpl = 0;
+            s->Cpl = IsVirtual8086 ? 3 : 0;
         }
 
         UpdateMode();
@@ -201,7 +214,7 @@ public sealed unsafe partial class Vcpu
     /// <summary>MOV, POP or LxS to a data segment register or SS (SDM 2, MOV). False: an exception waits.</summary>
     internal bool TryLoadSegment(int number, ushort selector)
     {
-        if ((s->Cr0 & Cr.Cr0PE) == 0)
+        if (IsRealStyle)
         {
             LoadRealModeSegment(number, selector);
             return true;

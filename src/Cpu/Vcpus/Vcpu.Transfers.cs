@@ -8,8 +8,13 @@ public sealed unsafe partial class Vcpu
     /// <summary>Far JMP or CALL to selector:offset. False: an exception waits. The next RIP is in the state.</summary>
     internal bool TryFarTransfer(ushort selector, ulong offset, int size, bool call)
     {
-        if ((s->Cr0 & Cr.Cr0PE) == 0)
+        if (IsRealStyle)
         {
+            if ((uint)offset > s->Cs.Limit && size == 4)
+            {
+                return Fail(null, Vector.GP, 0);
+            }
+
             if (call && !TryPushPair(s->Cs.Selector, s->NextRip, size))
             {
                 return false;
@@ -73,10 +78,15 @@ public sealed unsafe partial class Vcpu
         return true;
     }
 
-    /// <summary>Call gates of 16, 32 and 64 bits; task gates and TSS descriptors are refused with #GP (no hardware task switching).</summary>
+    /// <summary>Call gates of 16, 32 and 64 bits; outside IA-32e mode also task gates and TSS descriptors.</summary>
     bool TryThroughGate(ushort selector, ulong raw, Descriptor gate, bool call)
     {
         var lma = (s->Efer & Cr.EferLMA) != 0;
+        if (!lma && gate.Type is 1 or 3 or 5 or 9 or 11)
+        {
+            return TryFarTask(selector, raw, gate, call);
+        }
+
         var wide = gate.Type == 12;
         if (!(wide || (gate.Type == 4 && !lma)) || gate.DPL < s->Cpl || gate.DPL < (selector & 3))
         {
@@ -302,8 +312,13 @@ public sealed unsafe partial class Vcpu
         }
 
         var selector = (ushort)words[1];
-        if ((s->Cr0 & Cr.Cr0PE) == 0)
+        if (IsRealStyle)
         {
+            if (words[0] > s->Cs.Limit)
+            {
+                return Fail(null, Vector.GP, 0);
+            }
+
             AdjustSp((ulong)(2 * size) + extra);
             LoadRealModeSegment(Seg.CS, selector);
             s->NextRip = words[0];
@@ -318,29 +333,43 @@ public sealed unsafe partial class Vcpu
     {
         var words = stackalloc ulong[5];
         s->NmiBlocked = 0;
-        if ((s->Cr0 & Cr.Cr0PE) == 0)
+        if (IsRealStyle)
         {
+            if (IsIoplGuarded)
+            {
+                return Fail(null, Vector.GP, 0);
+            }
+
             if (!TryPeekStack(words, 0, 3, size))
             {
                 return false;
             }
 
+            if (words[0] > s->Cs.Limit)
+            {
+                return Fail(null, Vector.GP, 0);
+            }
+
             AdjustSp((ulong)(3 * size));
             LoadRealModeSegment(Seg.CS, (ushort)words[1]);
             s->NextRip = size == 2 ? (ushort)words[0] : (uint)words[0];
-            WriteFlagsMasked(words[2], size, true, true);
+            WriteFlagsMasked(words[2], size, !IsVirtual8086, true);
             return true;
         }
 
         if ((s->FlagRest & Cr.NT) != 0)
         {
-            // A task return: hardware task switching is not there (and is #GP in long mode anyway).
-            return Fail(null, Vector.GP, 0);
+            return TryTaskReturn();
         }
 
         if (!TryPeekStack(words, 0, 3, size))
         {
             return false;
+        }
+
+        if (size == 4 && s->Cpl == 0 && (words[2] & Cr.VM) != 0 && (s->Efer & Cr.EferLMA) == 0)
+        {
+            return TryEnterVirtual8086();
         }
 
         return TryReturn(words, size, (ulong)(3 * size), 3, 0, true, words[2]);
