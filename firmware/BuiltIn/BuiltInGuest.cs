@@ -1,3 +1,4 @@
+using Vmm.Firmware.BuiltIn.Dma;
 using Vmm.Firmware.BuiltIn.Runtime;
 using Vmm.Firmware.BuiltIn.Tests;
 using static Iced.Intel.AssemblerRegisters;
@@ -5,9 +6,9 @@ using static Iced.Intel.AssemblerRegisters;
 namespace Vmm.Firmware.BuiltIn;
 
 /// <summary>
-/// A bare-metal guest that needs no file: it brings up long mode, paging, interrupts and the serial port, finds the machine
-/// through ACPI, tries processors, timers, interrupts and the DMA path, prints a line per test and a verdict, and ends the
-/// run by the debug exit port (0 passed, 1 failed) or, without one, by ACPI soft off.
+/// Bare-metal guests that need no file. All of them bring up long mode, paging, interrupts and the serial port and find the
+/// machine through ACPI; what one then does is its program. It prints a line per test and a verdict, and ends the run by the
+/// debug exit port (0 passed, 1 failed) or, without one, by ACPI soft off.
 /// </summary>
 public static class BuiltInGuest
 {
@@ -17,14 +18,28 @@ public static class BuiltInGuest
     const int WriteProtect = 1 << 16;
     const int DebuggingExtensions = 1 << 3, GlobalPages = 1 << 7, SimdSave = 1 << 9, SimdExceptions = 1 << 10;
 
+    /// <summary>Tries the processors, timers, interrupts and the DMA path. The one that runs when none is named.</summary>
+    public const string Test = "test";
+
+    /// <summary>Maps, lets the NVMe controller transfer, unmaps, and counts what that takes.</summary>
+    public const string Dma = "dma";
+
+    static readonly (string Name, Action<Guest> Program)[] Guests = [(Test, TestList.Emit), (Dma, DmaProgram.Emit)];
+
+    /// <summary>Names of the guests.</summary>
+    public static IEnumerable<string> Names => Guests.Select(static g => g.Name);
+
     /// <summary>
-    /// Makes the image: a 32-bit ELF file that multiboot and PVH loaders start. Words of its command line choose what it
-    /// does: see <see cref="BuiltInOptions"/>. Equal versions of this program make equal images.
+    /// Makes an image: a 32-bit ELF file that multiboot and PVH loaders start. Words of its command line choose details: see
+    /// <see cref="BuiltInOptions"/>. Equal versions of this program make equal images.
     /// </summary>
-    public static byte[] Build()
+    /// <param name="name">One of <see cref="Names"/>.</param>
+    /// <exception cref="ArgumentException">There is no such guest.</exception>
+    public static byte[] Build(string name = Test)
     {
+        var program = Array.Find(Guests, g => g.Name == name).Program ?? throw new ArgumentException($"there is no built-in guest '{name}'", nameof(name));
         var guest = new Guest();
-        EmitStart(guest);
+        EmitStart(guest, program);
         guest.EmitRuntime();
         var code = new ByteListWriter();
         var assembled = guest.Assemble(code);
@@ -51,7 +66,7 @@ public static class BuiltInGuest
     }
 
     /// <summary>The first 64-bit code: it has to be at the start of the text.</summary>
-    static void EmitStart(Guest guest)
+    static void EmitStart(Guest guest, Action<Guest> program)
     {
         var a = guest.A;
         a.mov(eax, Descriptors.KernelData);
@@ -73,7 +88,11 @@ public static class BuiltInGuest
         guest.Call(guest.Clock.Calibrate);
         guest.Call(guest.Acpi.Find);
         guest.Print($"built-in guest: TSC {guest.Clock.Kilohertz:k} MHz\n");
-        TestList.Emit(guest);
+        var run = guest.NewRoutine();
+        a.jmp(run.Label);
+        program(guest);
+        run.Place(a);
+        guest.Checks.RunAll();
     }
 
     /// <summary>Sets CR0, CR4 and EFER as all processors have them.</summary>

@@ -41,6 +41,19 @@ internal sealed partial class Guest
     /// <summary>Calls a routine.</summary>
     public void Call(Routine routine, params ReadOnlySpan<Operand> arguments)
     {
+        Load(arguments);
+        A.call(routine.Label);
+    }
+
+    /// <summary>Calls the routine whose address a variable holds.</summary>
+    public void CallThrough(Variable pointer, params ReadOnlySpan<Operand> arguments)
+    {
+        Load(arguments);
+        A.call(pointer);
+    }
+
+    void Load(ReadOnlySpan<Operand> arguments)
+    {
         for (var i = 0; i < arguments.Length; i++)
         {
             for (var earlier = 0; earlier < i; earlier++)
@@ -50,8 +63,6 @@ internal sealed partial class Guest
 
             Load(Arguments[i], arguments[i]);
         }
-
-        A.call(routine.Label);
     }
 
     static void RequireUntouched(Operand argument, AssemblerRegister64 taken)

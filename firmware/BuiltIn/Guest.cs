@@ -30,6 +30,7 @@ internal sealed partial class Guest
     /// <summary>Starts with nothing.</summary>
     public Guest()
     {
+        Tally = new(this);
         Console = new(this);
         Descriptors = new(this);
         Faults = new(this);
@@ -48,6 +49,7 @@ internal sealed partial class Guest
         Edu = new(this);
         Nvme = new(this);
         Iommu = new(this);
+        Viommu = new(this);
     }
 
     /// <summary>64-bit code.</summary>
@@ -55,6 +57,9 @@ internal sealed partial class Guest
 
     /// <summary>Data.</summary>
     public DataSegment Data { get; } = new();
+
+    /// <summary>Counts of what drivers do.</summary>
+    public Tally Tally { get; }
 
     /// <summary>Output.</summary>
     public SerialConsole Console { get; }
@@ -92,6 +97,9 @@ internal sealed partial class Guest
     /// <summary>The VT-d unit.</summary>
     public RemappingUnit Iommu { get; }
 
+    /// <summary>The virtio-iommu.</summary>
+    public ParavirtualIommu Viommu { get; }
+
     /// <summary>Page tables.</summary>
     public PageTables Pages { get; }
 
@@ -116,6 +124,7 @@ internal sealed partial class Guest
     /// <summary>Emits every routine of the runtime.</summary>
     public void EmitRuntime()
     {
+        Tally.Emit();
         Console.Emit();
         Faults.Emit();
         Checks.Emit();
@@ -133,6 +142,7 @@ internal sealed partial class Guest
         Edu.Emit();
         Nvme.Emit();
         Iommu.Emit();
+        Viommu.Emit();
     }
 
     /// <summary>Assembles the code.</summary>

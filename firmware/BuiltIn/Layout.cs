@@ -1,6 +1,6 @@
 namespace Vmm.Firmware.BuiltIn;
 
-/// <summary>Physical memory of the guest. It ends at 4 MiB, so that the guest runs on the smallest machine.</summary>
+/// <summary>Physical memory of the guest. It ends at 6 MiB, so that the guest runs on the smallest machine.</summary>
 internal static class Layout
 {
     /// <summary>Where application processors start: a page below 1 MiB.</summary>
@@ -19,10 +19,10 @@ internal static class Layout
     public const uint Zeroed = 0x16_0000;
 
     /// <summary>2 MiB that tests may map, fill and give to devices.</summary>
-    public const uint Arena = 0x20_0000;
+    public const uint Arena = 0x40_0000;
 
     /// <summary>End of the guest.</summary>
-    public const uint End = 0x40_0000;
+    public const uint End = 0x60_0000;
 
     /// <summary>Length of a page in bytes.</summary>
     public const uint PageSize = 0x1000;

@@ -37,7 +37,8 @@ internal sealed class NvmeDriver
         FirstBlock = g.Data.Pages(1);
         (Blocks, BlockSize) = (g.Data.U64(), g.Data.U64());
         Command = g.Data.Zeroed(SubmissionSize, 4, 64);
-        (Find, Start, Stop, Execute) = (g.NewRoutine(), g.NewRoutine(), g.NewRoutine(), g.NewRoutine());
+        List = g.Data.Pages(1);
+        (Find, Start, Stop, Execute, Transfer) = (g.NewRoutine(), g.NewRoutine(), g.NewRoutine(), g.NewRoutine(), g.NewRoutine());
     }
 
     /// <summary>Its PCI function; meaningful when <see cref="Base"/> is not 0.</summary>
@@ -54,6 +55,9 @@ internal sealed class NvmeDriver
 
     /// <summary>Pages of the completion queues.</summary>
     public Variable Completions { get; }
+
+    /// <summary>A page for a PRP list.</summary>
+    public Variable List { get; }
 
     /// <summary>A page for data.</summary>
     public Variable Buffer { get; }
@@ -82,6 +86,12 @@ internal sealed class NvmeDriver
     /// <summary>Executes <see cref="Command"/>: queue (0 admin, 1 I/O). RAX is its status field without the phase, or <see cref="NoAnswer"/>.</summary>
     public Routine Execute { get; }
 
+    /// <summary>
+    /// Reads or writes blocks of namespace 1 from block 0 on: opcode, offset on the disk in bytes, length in bytes, address of
+    /// the buffer as the controller sees it, at the start of a page. At most 512 pages. RAX is as from <see cref="Execute"/>.
+    /// </summary>
+    public Routine Transfer { get; }
+
     /// <summary>Emits code that fills <see cref="Command"/> and executes it; its status is then in RAX.</summary>
     /// <param name="queue">0 admin, 1 I/O.</param>
     /// <param name="opcode">Opcode.</param>
@@ -91,10 +101,7 @@ internal sealed class NvmeDriver
     public void Run(int queue, byte opcode, uint space, uint data, params ReadOnlySpan<uint> words)
     {
         var a = g.A;
-        a.mov(edi, Command.Address);
-        a.xor(eax, eax);
-        a.mov(ecx, SubmissionSize / 4);
-        a.rep.stosd();
+        ClearCommand();
         a.mov(Command, opcode);
         a.mov(Command[1], space);
         a.mov(eax, data);
@@ -106,6 +113,14 @@ internal sealed class NvmeDriver
         }
 
         g.Call(Execute, queue);
+    }
+
+    void ClearCommand()
+    {
+        g.A.mov(edi, Command.Address);
+        g.A.xor(eax, eax);
+        g.A.mov(ecx, SubmissionSize / 4);
+        g.A.rep.stosd();
     }
 
     /// <summary>Emits code that creates the I/O queues, with interrupts by message 0 when wanted; the status is then in RAX.</summary>
@@ -126,6 +141,7 @@ internal sealed class NvmeDriver
         g.Define(Stop, EmitStop);
         g.Define(Start, EmitStart);
         g.Define(Execute, [rbx, r12], EmitExecute);
+        g.Define(Transfer, [rbx, r12, r13, r14], EmitTransfer);
     }
 
     void EmitFind()
@@ -159,6 +175,7 @@ internal sealed class NvmeDriver
                 a.pause();
             }
 
+            g.Tally.Count(Tallied.Access);
             a.mov(rax, Base);
             a.test(__dword_ptr[rax + StatusRegister], Ready);
         });
@@ -170,6 +187,7 @@ internal sealed class NvmeDriver
     {
         g.A.mov(rax, Base);
         g.A.mov(__dword_ptr[rax + Configuration], 0);
+        g.Tally.Count(Tallied.Access);
         AwaitReady(false);
     }
 
@@ -199,6 +217,7 @@ internal sealed class NvmeDriver
         a.add(rax, BusOffset);
         a.mov(__qword_ptr[rcx + AdminCompletion], rax);
         a.mov(__dword_ptr[rcx + Configuration], Enabled);
+        g.Tally.Count(Tallied.Access, 4);
         AwaitReady(true);
     }
 
@@ -232,6 +251,55 @@ internal sealed class NvmeDriver
         Complete();
         a.movzx(eax, __word_ptr[r12 + 14]);
         a.shr(eax, 1);
+    }
+
+    void EmitTransfer()
+    {
+        var a = g.A;
+        a.mov(ebx, edi);
+        a.mov(r12, rsi);
+        a.mov(r13, rdx);
+        a.mov(r14, rcx);
+        ClearCommand();
+        a.mov(Command, ebx);
+        a.mov(Command[1], 1);
+        a.mov(Command.As(8, 24), r14);
+        a.xor(edx, edx);
+        a.mov(rax, r12);
+        a.div(BlockSize);
+        a.mov(Command.As(8, 40), rax);
+        a.mov(rax, r13);
+        a.div(BlockSize);
+        a.dec(eax);
+        a.mov(Command[12], eax);
+        DescribeRest();
+        g.Call(Execute, 1);
+    }
+
+    /// <summary>PRP entry 2 (NVMe 1.4 §4.3): nothing, the second page, or the list of all pages from the second on.</summary>
+    void DescribeRest()
+    {
+        var a = g.A;
+        var done = a.CreateLabel();
+        a.add(r14, (int)Layout.PageSize);
+        a.sub(r13, (int)Layout.PageSize);
+        g.Jump(When.NotAbove, done);
+        a.mov(Command.As(8, 32), r14);
+        a.cmp(r13, (int)Layout.PageSize);
+        g.Jump(When.NotAbove, done);
+        a.mov(edi, List.Address);
+        g.Forever(end =>
+        {
+            a.mov(__qword_ptr[rdi], r14);
+            a.add(rdi, 8);
+            a.add(r14, (int)Layout.PageSize);
+            a.sub(r13, (int)Layout.PageSize);
+            g.Jump(When.NotAbove, end);
+        });
+        a.mov(eax, List.Address);
+        a.add(rax, BusOffset);
+        a.mov(Command.As(8, 32), rax);
+        g.Place(done);
     }
 
     /// <summary>Copies the command to the tail of queue RBX and rings its doorbell.</summary>
@@ -277,5 +345,6 @@ internal sealed class NvmeDriver
         a.imul(rcx, stride);
         a.add(rcx, g.Nvme.Base);
         a.mov(__dword_ptr[rcx + Doorbells], eax);
+        g.Tally.Count(Tallied.Access);
     }
 }

@@ -1,3 +1,4 @@
+using Iced.Intel;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Vmm.Firmware.BuiltIn.Runtime;
@@ -27,11 +28,12 @@ internal sealed class RemappingUnit
     const uint KeptBits = 0x96FF_FFFF;
 
     const uint WaitDescriptor = 5 | 1 << 5 | 1 << 6;
-    const int Patience = 1_000_000, PoolPages = 12;
+    const int Patience = 1_000_000, PoolPages = 48;
     const uint QueueLength = Layout.PageSize;
 
     readonly Guest g;
     readonly Variable root, contexts, pool, poolUsed, queue, tail, status, ticket, topShift, widthCode;
+    readonly Routine slot;
 
     /// <summary>Reserves the variables.</summary>
     public RemappingUnit(Guest guest)
@@ -44,7 +46,7 @@ internal sealed class RemappingUnit
         status = g.Data.U64();
         (FaultInformation, FaultSource, FaultReason, FaultKind) = (g.Data.U64(), g.Data.U64(), g.Data.U64(), g.Data.U64());
         (Find, Set, Clear, Submit) = (g.NewRoutine(), g.NewRoutine(), g.NewRoutine(), g.NewRoutine());
-        (Map, Assign, TakeFault, StartQueue) = (g.NewRoutine(), g.NewRoutine(), g.NewRoutine(), g.NewRoutine());
+        (Map, Assign, TakeFault, StartQueue, slot) = (g.NewRoutine(), g.NewRoutine(), g.NewRoutine(), g.NewRoutine(), g.NewRoutine());
     }
 
     /// <summary>Address of the unit's registers, or 0 without a unit.</summary>
@@ -95,7 +97,10 @@ internal sealed class RemappingUnit
     /// <summary>Puts a descriptor and a wait descriptor into the queue: low, high. RAX is 1 when the wait is over.</summary>
     public Routine Submit { get; }
 
-    /// <summary>Sets a second-stage entry for 4 KiB: I/O virtual address, entry. Nothing is invalidated.</summary>
+    /// <summary>
+    /// Sets second-stage entries for 4 KiB each: I/O virtual address, entry of the first page or 0 to clear, pages. RAX is 0
+    /// when no table is left. Nothing is invalidated.
+    /// </summary>
     public Routine Map { get; }
 
     /// <summary>Sets the context entry of a function: function, domain, or 0 for an entry that is not present. Nothing is invalidated.</summary>
@@ -132,7 +137,8 @@ internal sealed class RemappingUnit
         g.Define(Clear, [rbx], () => EmitCommand(false));
         g.Define(StartQueue, EmitStartQueue);
         g.Define(Submit, EmitSubmit);
-        g.Define(Map, [rbx], EmitMap);
+        g.Define(slot, [rbx], EmitSlot);
+        g.Define(Map, [rbx, r12, r13], EmitMap);
         g.Define(Assign, EmitAssign);
         g.Define(TakeFault, [rbx], EmitTakeFault);
     }
@@ -211,8 +217,10 @@ internal sealed class RemappingUnit
         }
 
         a.mov(__dword_ptr[rcx + GlobalCommand], eax);
+        g.Tally.Count(Tallied.Access, 2);
         g.WaitUntil(Patience, set ? When.NotEqual : When.Equal, () =>
         {
+            g.Tally.Count(Tallied.Access);
             a.mov(rcx, Base);
             a.test(__dword_ptr[rcx + GlobalStatus], ebx);
         });
@@ -228,13 +236,15 @@ internal sealed class RemappingUnit
         a.mov(__qword_ptr[rcx + QueueTail], 0);
         a.mov(eax, queue.Address);
         a.mov(__qword_ptr[rcx + QueueAddress], rax);
+        g.Tally.Count(Tallied.Access, 2);
         g.Call(Set, QueueEnable);
     }
 
     void EmitSubmit()
     {
         var a = g.A;
-        WriteBackTables();
+        g.Tally.Count(Tallied.Command);
+        g.Tally.Count(Tallied.Wait);
         a.mov(rax, tail);
         a.mov(__qword_ptr[rax + queue.Address], rdi);
         a.mov(__qword_ptr[rax + queue.Address + 8], rsi);
@@ -250,6 +260,7 @@ internal sealed class RemappingUnit
         a.mov(tail, rax);
         a.mov(rcx, Base);
         a.mov(__qword_ptr[rcx + QueueTail], rax);
+        g.Tally.Count(Tallied.Access);
         g.WaitUntil(Patience, When.Equal, () =>
         {
             a.mov(eax, status.As(4));
@@ -265,14 +276,49 @@ internal sealed class RemappingUnit
         g.A.and(eax, (int)QueueLength - 1);
     }
 
-    /// <summary>ECAP.C clear: the unit does not look into the processor's caches when it reads tables.</summary>
-    void WriteBackTables()
+    /// <summary>Emits code that writes a line of a table back if ECAP.C is clear: the unit then does not look into the processor's caches. The flags are lost.</summary>
+    public void WriteBack(AssemblerMemoryOperand entry)
     {
         g.A.test(Extended.As(1), 1);
-        g.If(When.Equal, g.A.wbinvd);
+        g.If(When.Equal, () => g.A.clflush(entry));
     }
 
     void EmitMap()
+    {
+        var a = g.A;
+        a.mov(rbx, rsi);
+        a.mov(r12, rdx);
+        a.mov(r13, rdi);
+        g.Forever(end =>
+        {
+            g.Call(slot, r13);
+            a.test(rax, rax);
+            a.je(end);
+            a.mov(__qword_ptr[rax], rbx);
+            a.add(r13, (int)Layout.PageSize);
+            a.test(rbx, rbx);
+            g.If(When.NotEqual, () => a.add(rbx, (int)Layout.PageSize));
+            // A line is written back once, with its last entry.
+            a.dec(r12);
+            g.If(When.NotEqual, () =>
+            {
+                var next = a.CreateLabel();
+                a.mov(ecx, eax);
+                a.and(ecx, 0x38);
+                a.cmp(ecx, 0x38);
+                a.jne(next);
+                WriteBack(__byte_ptr[rax]);
+                g.Place(next);
+            }, () =>
+            {
+                WriteBack(__byte_ptr[rax]);
+                a.jmp(end);
+            });
+        });
+    }
+
+    /// <summary>Address of the entry for 4 KiB of the address in RDI, or 0; tables on the way are made.</summary>
+    void EmitSlot()
     {
         var a = g.A;
         a.mov(eax, pool.Address);
@@ -305,11 +351,11 @@ internal sealed class RemappingUnit
                 a.add(eax, pool.Address);
                 a.lea(rbx, __[rax + (MayRead | MayWrite)]);
                 a.mov(__qword_ptr[r10], rbx);
+                WriteBack(__byte_ptr[r10]);
             });
             a.and(rax, -(int)Layout.PageSize);
             a.sub(r8d, 9);
         });
-        a.mov(__qword_ptr[r10], rsi);
         a.mov(rax, r10);
     }
 
@@ -322,6 +368,7 @@ internal sealed class RemappingUnit
         a.shl(eax, 4);
         a.mov(ecx, contexts.Address | 1);
         a.mov(__qword_ptr[rax + root.Address], rcx);
+        WriteBack(__byte_ptr[rax + root.Address]);
         a.movzx(edi, dil);
         a.shl(edi, 4);
         a.xor(eax, eax);
@@ -337,6 +384,7 @@ internal sealed class RemappingUnit
         a.mov(__qword_ptr[rdi + contexts.Address], 0);
         a.mov(__qword_ptr[rdi + contexts.Address + 8], rcx);
         a.mov(__qword_ptr[rdi + contexts.Address], rax);
+        WriteBack(__byte_ptr[rdi + contexts.Address]);
     }
 
     void EmitTakeFault()
@@ -344,6 +392,7 @@ internal sealed class RemappingUnit
         var a = g.A;
         g.WaitUntil(20_000, When.NotEqual, () =>
         {
+            g.Tally.Count(Tallied.Access);
             a.mov(rcx, Base);
             a.test(__dword_ptr[rcx + FaultStatus], 2);
         });
@@ -352,6 +401,7 @@ internal sealed class RemappingUnit
             a.xor(eax, eax);
             g.Return();
         });
+        g.Tally.Count(Tallied.Access, 6);
         // Record FRI of those at CAP.FRO.
         a.mov(rcx, Base);
         a.movzx(eax, __byte_ptr[rcx + FaultStatus + 1]);

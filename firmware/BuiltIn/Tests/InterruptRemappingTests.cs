@@ -62,6 +62,7 @@ internal static class InterruptRemappingTests
         a.or(rcx, VerifySource);
         a.mov(g.Iommu.Interrupts[index * 2 + 1], rcx);
         a.mov(g.Iommu.Interrupts[index * 2], rax);
+        g.Iommu.WriteBack(g.Iommu.Interrupts[index * 2]);
         g.Call(g.Iommu.Submit, 4 | 1 << 4 | (long)index << 32, 0);
     }
 

@@ -73,7 +73,8 @@ internal static class NvmeTests
         g.A.rep.movsb();
     }
 
-    static void Namespace(Guest g)
+    /// <summary>Emits code that identifies namespace 1 and notes its size.</summary>
+    public static void Namespace(Guest g)
     {
         var a = g.A;
         g.Nvme.Run(0, IdentifyOpcode, 1, g.Nvme.Buffer.Address, IdentifyNamespace);

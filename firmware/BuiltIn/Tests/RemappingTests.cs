@@ -91,8 +91,8 @@ internal static class RemappingTests
         g.If(When.Equal, () => g.Checks.Skip("the IOMMU is not there or not on"));
     }
 
-    /// <summary>Emits code that maps a physical page at the same address plus <see cref="RemappingUnit.Offset"/>; the entry's address is then in RAX.</summary>
-    public static void Map(Guest g, uint page, uint rights) => g.Call(g.Iommu.Map, page + RemappingUnit.Offset, page | rights);
+    /// <summary>Emits code that maps a physical page at the same address plus <see cref="RemappingUnit.Offset"/>.</summary>
+    public static void Map(Guest g, uint page, uint rights) => g.Call(g.Iommu.Map, page + RemappingUnit.Offset, page | rights, 1);
 
     /// <summary>Emits code that takes a fault and checks its record.</summary>
     public static void CheckFault(Guest g, string what, Variable function, Operand address, int reason, bool read)

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Vmm.Firmware.Boot;
+using Vmm.Firmware.BuiltIn;
 using Vmm.Machine;
 using Vmm.Platform.Memory;
 
@@ -12,7 +13,8 @@ internal static class RunCommand
     public static Command Create()
     {
         var config = new Argument<string?>("config") { Description = "the machine as a file: vmm.v1.MachineSpec in JSON", Arity = ArgumentArity.ZeroOrOne };
-        var kernel = new Option<string?>("--kernel", "-kernel") { Description = "bzImage, vmlinux, PVH or multiboot ELF, or flat image; without it the built-in guest runs" };
+        var kernel = new Option<string?>("--kernel", "-kernel") { Description = "bzImage, vmlinux, PVH or multiboot ELF, or flat image; without it a built-in guest runs" };
+        var guest = new Option<string>("--guest") { Description = "built-in guest: test (processors, timers, devices) or dma (maps, NVMe transfers, unmaps, and counts its exits)", DefaultValueFactory = _ => BuiltInGuest.Test };
         var initrd = new Option<string[]>("--initrd", "--initramfs", "-initrd") { Description = "initial RAM disk; may be given several times" };
         var append = new Option<string?>("--append", "--cmdline", "-append") { Description = "kernel command line" };
         var smp = new Option<string>("--smp", "--cpus", "-smp") { Description = "vCPUs, 1 to 8", DefaultValueFactory = _ => "1" };
@@ -44,12 +46,12 @@ internal static class RunCommand
         var quiet = new Option<bool>("--quiet", "-q") { Description = "no report on standard error" };
         var command = new Command("run", "Boot a guest and run it to its end")
         {
-            config, kernel, initrd, append, smp, memory, timeout, virtualTimeout, exitOn, marker, serial, script, json, seed, protocol, flat, quantum, cost, ledger, rtc, save,
+            config, kernel, guest, initrd, append, smp, memory, timeout, virtualTimeout, exitOn, marker, serial, script, json, seed, protocol, flat, quantum, cost, ledger, rtc, save,
             restore, disk, iommu, edu, mca, mce, trace, vmx, qemuExit, quiet,
         };
         command.SetAction(result =>
         {
-            // The built-in guest drives every device there is, so that nothing needs to be named to see them work.
+            // A built-in guest drives every device there is, so that nothing needs to be named to see them work.
             var builtIn = result.GetValue(kernel) == null && result.GetValue(restore) == null;
             var savePairs = result.GetValue(save) is { } text ? OptionText.Pairs("--save", text, "path", "at") : null;
             var options = new RunOptions
@@ -73,6 +75,7 @@ internal static class RunCommand
                 Boot = new()
                 {
                     Kernel = result.GetValue(kernel),
+                    Guest = Guest(result.GetValue(guest)!, builtIn || result.GetResult(guest) is null or { Implicit: true }),
                     Initrds = result.GetValue(initrd) ?? [],
                     CommandLine = result.GetValue(append),
                     Protocol = RunOptions.ParseProtocol(result.GetValue(protocol)!),
@@ -96,7 +99,7 @@ internal static class RunCommand
             };
             if (result.GetValue(config) is { } file)
             {
-                Option[] replaced = [kernel, initrd, append, smp, memory, seed, protocol, flat, quantum, cost, ledger, rtc, restore, disk, iommu, edu, mca];
+                Option[] replaced = [kernel, guest, initrd, append, smp, memory, seed, protocol, flat, quantum, cost, ledger, rtc, restore, disk, iommu, edu, mca];
                 var given = replaced.Where(o => result.GetResult(o) is { Implicit: false }).Select(o => o.Name).ToList();
                 var (machine, boot) = given.Count == 0 ? SpecFile.Read(file) : throw new UsageException($"{file} describes the machine: {string.Join(", ", given)} cannot be given too");
                 options = options with { Machine = machine, Boot = boot };
@@ -117,6 +120,13 @@ internal static class RunCommand
     }
 
     static string[] Given(string[]? values, string[] otherwise) => values is { Length: > 0 } ? values : otherwise;
+
+    static string Guest(string name, bool canRun)
+    {
+        var known = BuiltInGuest.Names.Contains(name, StringComparer.Ordinal);
+        return canRun && known ? name : throw new UsageException(
+            known ? "--guest: a kernel or a snapshot is given too" : $"--guest: '{name}' is not {string.Join(" or ", BuiltInGuest.Names)}");
+    }
 
     static FlatStart Flat(string text)
     {

@@ -10,13 +10,16 @@ public sealed record BootSource
     /// <summary>Command line of a kernel that is given none.</summary>
     public const string DefaultCommandLine = "console=ttyS0 cryptomgr.notests";
 
-    /// <summary>Kernel or image file; null is the built-in guest.</summary>
+    /// <summary>Kernel or image file; null is a built-in guest.</summary>
     public string? Kernel { get; init; }
+
+    /// <summary>Which built-in guest, without a kernel: one of <see cref="BuiltInGuest.Names"/>.</summary>
+    public string Guest { get; init; } = BuiltInGuest.Test;
 
     /// <summary>Initial RAM disk files, loaded one after the other.</summary>
     public IReadOnlyList<string> Initrds { get; init; } = [];
 
-    /// <summary>Command line; null is <see cref="DefaultCommandLine"/> for a kernel and nothing for the built-in guest.</summary>
+    /// <summary>Command line; null is <see cref="DefaultCommandLine"/> for a kernel and nothing for a built-in guest.</summary>
     public string? CommandLine { get; init; }
 
     /// <summary>Boot protocol.</summary>
@@ -30,7 +33,7 @@ public sealed record BootSource
     public BootPlan Plan(VirtualMachine machine) => BootLoader.Plan(new()
     {
         RamBytes = machine.Config.MemoryBytes,
-        Image = Kernel != null ? ImageFile.Read(Kernel, "kernel") : BuiltInGuest.Build(),
+        Image = Kernel != null ? ImageFile.Read(Kernel, "kernel") : BuiltInGuest.Build(Guest),
         ImageName = Kernel ?? "built-in",
         Protocol = Protocol,
         CommandLine = CommandLine ?? (Kernel != null ? DefaultCommandLine : ""),
