@@ -17,8 +17,10 @@ internal sealed class CtlCall<TRequest, TResponse>(GrpcChannel channel, MethodDe
     where TRequest : class, IMessage<TRequest>, new()
     where TResponse : class, IMessage<TResponse>, new()
 {
-    static readonly JsonFormatter Lines = new(JsonFormatter.Settings.Default.WithFormatDefaultValues(false).WithPreserveProtoFieldNames(true));
-    static readonly JsonFormatter Pages = new(JsonFormatter.Settings.Default.WithIndentation().WithPreserveProtoFieldNames(true));
+    static readonly JsonFormatter.Settings Plain = JsonFormatter.Settings.Default.WithPreserveProtoFieldNames(true)
+        .WithTypeRegistry(TypeRegistry.FromFiles([.. CtlCommand.Files, Google.Rpc.ErrorDetailsReflection.Descriptor]));
+
+    static readonly JsonFormatter Lines = new(Plain.WithFormatDefaultValues(false)), Pages = new(Plain.WithIndentation());
 
     /// <inheritdoc/>
     public async Task RunAsync(IMessage request, bool raw)

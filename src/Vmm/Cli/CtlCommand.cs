@@ -10,11 +10,12 @@ namespace Vmm.Cli;
 /// <summary><c>vmm ctl</c>: every method of the API as a command, made from the API's own descriptors.</summary>
 internal static class CtlCommand
 {
-    static readonly FileDescriptor[] Files =
+    /// <summary>The API.</summary>
+    internal static readonly FileDescriptor[] Files =
     [
         MachineReflection.Descriptor, ConsoleReflection.Descriptor, MemoryReflection.Descriptor, SnapshotReflection.Descriptor, DeviceReflection.Descriptor,
         IommuReflection.Descriptor, FaultReflection.Descriptor, MachineCheckReflection.Descriptor, LedgerReflection.Descriptor, EventReflection.Descriptor,
-        CapabilityReflection.Descriptor,
+        CapabilityReflection.Descriptor, MeasurementReflection.Descriptor, Google.LongRunning.OperationsReflection.Descriptor,
     ];
 
     /// <summary>Builds the command.</summary>
@@ -35,26 +36,36 @@ internal static class CtlCommand
             command.Add(call);
         }
 
+        command.Add(CtlMeasure.Create(server, token));
         return command;
     }
 
-    static string Fields(MessageDescriptor type) => string.Join(' ', type.Fields.InDeclarationOrder().Select(f => f.Name + (f.IsRepeated ? "+=" : "=")));
+    internal static string Fields(MessageDescriptor type) => string.Join(' ', type.Fields.InDeclarationOrder().Select(f => f.Name + (f.IsRepeated ? "+=" : "=")));
 
     static string Kebab(string name) => string.Concat(name.Select((c, i) => char.IsUpper(c) ? (i == 0 ? "" : "-") + char.ToLowerInvariant(c) : $"{c}"));
 
     static int Run(MethodDescriptor method, string[] fields, string server, string? tokenFile, TimeSpan? timeout, bool raw)
     {
         var request = FieldText.Message(method.InputType, fields);
+        return Connected(method.Name, server, tokenFile, async channel =>
+        {
+            var call = (ICtlCall)Activator.CreateInstance(typeof(CtlCall<,>).MakeGenericType(method.InputType.ClrType, method.OutputType.ClrType), channel, method, timeout)!;
+            await call.RunAsync(request, raw).ConfigureAwait(false);
+            return ExitCode.Pass;
+        });
+    }
+
+    /// <summary>Does something with a channel; errors of calls become one line and an exit code.</summary>
+    internal static int Connected(string name, string server, string? tokenFile, Func<GrpcChannel, Task<int>> work)
+    {
         try
         {
             using var channel = new GrpcChannel(server, tokenFile == null ? null : File.ReadAllText(tokenFile).Trim());
-            var call = (ICtlCall)Activator.CreateInstance(typeof(CtlCall<,>).MakeGenericType(method.InputType.ClrType, method.OutputType.ClrType), channel, method, timeout)!;
-            call.RunAsync(request, raw).GetAwaiter().GetResult();
-            return ExitCode.Pass;
+            return work(channel).GetAwaiter().GetResult();
         }
         catch (RpcException error)
         {
-            Console.Error.WriteLine($"vmm: {method.Name}: {error.Status.Code}: {error.Status.Detail}");
+            Console.Error.WriteLine($"vmm: {name}: {error.Status.Code}: {error.Status.Detail}");
             return ExitCode.ControlPlane;
         }
         catch (Exception bad) when (bad is ArgumentException or IOException or UnauthorizedAccessException)

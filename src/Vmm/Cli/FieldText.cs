@@ -83,6 +83,12 @@ internal static class FieldText
         }
 
         text = text.StartsWith('@') ? File.ReadAllText(text[1..]) : text;
+        if (field.FieldType == FieldType.Message && !field.IsRepeated && field.MessageType.FullName is "google.protobuf.Duration" or "google.protobuf.Timestamp")
+        {
+            // Text in JSON too: "1.5s".
+            return text;
+        }
+
         if (field.FieldType == FieldType.Message || field.IsRepeated && !isElement)
         {
             try

@@ -2,6 +2,7 @@ using System.Net;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Vmm.Control.Hosting;
+using Vmm.Control.Operations;
 using Vmm.Control.Services;
 using Vmm.Grpc.Hosting;
 
@@ -39,13 +40,15 @@ internal sealed record ControlServerOptions
 internal sealed class ControlServer : IAsyncDisposable
 {
     readonly MachineRegistry machines;
+    readonly OperationRegistry operations;
     readonly ILoggerFactory logs;
 
-    ControlServer(ControlHost host, MachineRegistry machines, ILoggerFactory logs)
+    ControlServer(ControlHost host, MachineRegistry machines, OperationRegistry operations, ILoggerFactory logs)
     {
         this.logs = logs;
         Host = host;
         this.machines = machines;
+        this.operations = operations;
     }
 
     /// <summary>The listeners.</summary>
@@ -56,7 +59,9 @@ internal sealed class ControlServer : IAsyncDisposable
     /// <exception cref="IOException">An address is taken.</exception>
     public static async Task<ControlServer> StartAsync(ControlServerOptions options)
     {
-        var events = new EventLog(options.Limits.KeptEvents, Guid.NewGuid().ToString("n")[..12]);
+        var epoch = Guid.NewGuid().ToString("n")[..12];
+        var events = new EventLog(options.Limits.KeptEvents, epoch);
+        var operations = new OperationRegistry(epoch, options.Limits.Operations);
         var machines = new MachineRegistry(options.Limits, events);
         var slots = new WatcherSlots(options.Limits.Watchers);
         var paths = new PathPolicy(options.Roots);
@@ -85,15 +90,18 @@ internal sealed class ControlServer : IAsyncDisposable
                 new LedgerService(machines).Methods,
                 new EventService(machines, slots).Methods,
                 new CapabilityService(machines).Methods,
+                new MeasurementService(operations).Methods,
+                new OperationsService(operations).Methods,
             ],
         }).ConfigureAwait(false);
-        return new(host, machines, logs);
+        return new(host, machines, operations, logs);
     }
 
     /// <summary>Health tells it first, running calls have their grace, then the machines end.</summary>
     public async ValueTask DisposeAsync()
     {
         await Host.DisposeAsync().ConfigureAwait(false);
+        await operations.DrainAsync().ConfigureAwait(false);
         await machines.DrainAsync().ConfigureAwait(false);
         machines.Dispose();
         logs.Dispose();

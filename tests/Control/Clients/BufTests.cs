@@ -19,6 +19,47 @@ public sealed class BufTests
         Assert.Equal((0, "", ""), (code, output, error));
     }
 
+    /// <summary>vmm/v1 as it was promised. After an addition: <c>buf build --path proto/vmm --exclude-source-info -o tests/Control/baseline/vmm.binpb</c>.</summary>
+    static string Baseline => Path.Combine(ClientPrograms.Root, "tests", "Control", "baseline", "vmm.binpb");
+
+    [SkippableFact]
+    public void Nothing_of_v1_is_broken()
+    {
+        var (code, output, error) = ClientPrograms.Buf("breaking", "--against", Baseline);
+        Assert.Equal((0, "", ""), (code, output, error));
+    }
+
+    [SkippableFact]
+    public void The_baseline_has_all_of_v1()
+    {
+        using var folder = new TemporaryFolder();
+        var now = folder.At("now.binpb");
+        Assert.Equal(0, ClientPrograms.Buf("build", "--path", "proto/vmm", "--exclude-source-info", "-o", now).Code);
+        var (code, output, error) = ClientPrograms.Buf("breaking", Baseline, "--against", now);
+        Assert.Equal((0, "", ""), (code, output, error));
+    }
+
+    [SkippableTheory]
+    [InlineData("uint64 iova = 3;", "uint64 iova = 30;", "Previously present field \"3\" with name \"iova\"")]
+    [InlineData("uint64 iova = 3;", "uint32 iova = 3;", "changed type from \"uint64\" to \"uint32\"")]
+    [InlineData("  rpc FlushIommu(FlushIommuRequest) returns (FlushIommuResponse);\n", "", "Previously present RPC \"FlushIommu\"")]
+    public void A_broken_API_is_found(string old, string next, string finding)
+    {
+        using var folder = new TemporaryFolder();
+        foreach (var file in Directory.EnumerateFiles(ClientPrograms.Protos, "*", SearchOption.AllDirectories))
+        {
+            var copy = folder.At(Path.Combine("proto", Path.GetRelativePath(ClientPrograms.Protos, file)));
+            Directory.CreateDirectory(Path.GetDirectoryName(copy)!);
+            var text = File.ReadAllText(file);
+            File.WriteAllText(copy, file.EndsWith("iommu.proto", StringComparison.Ordinal) ? text.Replace(old, next, StringComparison.Ordinal) : text);
+        }
+
+        File.Copy(Path.Combine(ClientPrograms.Root, "buf.yaml"), folder.At("buf.yaml"));
+        var (code, output, _) = ClientPrograms.Buf("breaking", folder.At("."), "--against", Baseline);
+        Assert.NotEqual(0, code);
+        Assert.Contains(finding, output);
+    }
+
     [SkippableTheory]
     [InlineData("grpc-v1")]
     [InlineData("grpc-v1alpha")]

@@ -16,6 +16,9 @@ internal sealed record ServerLimits
     /// <summary>Event and console streams at once.</summary>
     public int Watchers { get; init; } = 1000;
 
+    /// <summary>Long-running operations at once; each is a thread and up to 1.5 GiB of memory.</summary>
+    public int Operations { get; init; } = 2;
+
     /// <summary>Events kept for clients that come back.</summary>
     public int KeptEvents { get; init; } = 16384;
 }

@@ -1,6 +1,7 @@
 using System.Reflection;
 using Vmm.Api.V1;
 using Vmm.Control.Hosting;
+using Vmm.Control.Operations;
 using Vmm.Grpc;
 using Vmm.Iommu;
 
@@ -20,7 +21,7 @@ internal sealed class CapabilityService(MachineRegistry machines)
     {
         Build = Build,
         ApiVersions = { "vmm.v1" },
-        Devices = { "nvme", "edu", "vtd", "uart", "hpet", "pit", "rtc", "ioapic", "lapic" },
+        Devices = { "nvme", "virtio-blk", "edu", "vtd", "virtio-iommu", "uart", "hpet", "pit", "rtc", "ioapic", "lapic" },
         IommuProfiles = { Enum.GetNames<VtdProfile>().Select(n => n.ToLowerInvariant()) },
         CpuFeatures = { CpuFeatureNames.Of(new() { MachineCheck = new() }) },
         MachineCheckBanks = (uint)new Cpu.MachineCheck.MachineCheckOptions().Banks,
@@ -29,7 +30,7 @@ internal sealed class CapabilityService(MachineRegistry machines)
         {
             Machines = (uint)machines.Limits.Machines, MemoryBytes = machines.Limits.MemoryBytes, MessageBytes = GrpcLimits.DefaultMaxMessage,
             Watchers = (uint)machines.Limits.Watchers, KeptEvents = (uint)machines.Limits.KeptEvents, KeptConsoleBytes = ConsoleLog.Capacity,
-            FaultRules = Platform.Faults.FaultPlan.RuleLimit,
+            FaultRules = Platform.Faults.FaultPlan.RuleLimit, Operations = (uint)machines.Limits.Operations, KeptOperations = OperationRegistry.Kept,
         },
     };
 
