@@ -5,6 +5,7 @@ using Vmm.Bench.Fio;
 using Vmm.Bench.Image;
 using Vmm.Bench.Ledger;
 using Vmm.Bench.Reporting;
+using Vmm.Bench.Rules;
 
 namespace Vmm.Bench;
 
@@ -15,6 +16,7 @@ internal static class Program
         usage: bench cpu  [--quick] [--rounds N] [--engines vmm,qemu,icount,bochs] [--loops alu,memory,...] [--output FILE]
                bench boot --kernel FILE [--initrd FILE] [--append TEXT] [--until TEXT] [--memory MIB] [--engines vmm,qemu]
                bench dma  [--quick] [--rounds N] [--output FILE]
+               bench rules [PART] [--quick] [--rounds N] [--output FILE]
                bench control [--quick] [--rounds N] [--output FILE]
                bench ledger [--kernel FILE] [--initrd FILE] [--append TEXT] [--rounds N] [--output FILE]
                bench fio  --kernel-package DEB --busybox DEB [--iommu virtio|vtd|none] [--policies strict,lazy] [--rounds N] [--engines vmm,qemu] [--output FILE]
@@ -31,11 +33,12 @@ internal static class Program
                 "cpu" => CpuComparison.Run(options),
                 "boot" => BootComparison.Run(options),
                 "dma" => DmaComparison.Run(options),
+                "rules" => RuleComparison.Run(options),
                 "control" => ControlComparison.Run(options),
                 "ledger" => LedgerComparison.Run(options),
                 "fio" => FioComparison.Run(options),
                 "image" => WriteImage(options),
-                _ => throw new FormatException($"'{options.Verb}' is not cpu, boot, dma, control, ledger, fio or image"),
+                _ => throw new FormatException($"'{options.Verb}' is not cpu, boot, dma, rules, control, ledger, fio or image"),
             };
         }
         catch (FormatException bad)

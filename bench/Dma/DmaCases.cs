@@ -1,6 +1,3 @@
-using Vmm.Platform.Dma;
-using Vmm.Platform.Faults;
-
 namespace Vmm.Bench.Dma;
 
 /// <summary>Something with and without the IOMMU.</summary>
@@ -44,25 +41,6 @@ internal sealed class DmaCases : IDisposable
             Walk(bed, "miss, nothing cached: 8,192 pages far apart", TranslationStream.Sparse(unit, DmaBed.Sparse)),
         ];
         Nvme = [Drivers(1), Drivers(32)];
-        Armed =
-        [
-            Rule("translation, address never used", new TranslationFault(5, 0)),
-            Rule("transfer, address never used", new DmaFault(DmaFaultKind.Drop)),
-            Rule("interrupt, address never used", new InterruptFault(InterruptFaultKind.Drop)),
-            Rule("completion, block never read", new CompletionFault(CompletionFaultKind.Timeout)),
-            Rule("transfer of another device", new DmaFault(DmaFaultKind.Drop), new(0, 9, 0)),
-        ];
-    }
-
-    /// <summary>NVMe reads of 4 KiB behind the IOMMU, without any rule and with one that never matches.</summary>
-    public IReadOnlyList<Pair> Armed { get; }
-
-    Pair Rule(string name, FaultAction action, Bdf? other = null)
-    {
-        var rule = new FaultRule("never", new() { Device = other ?? new Bdf(0, 4, 0), Address = new(1ul << 60, 4096) }, action);
-        NvmeDriver without = new(32, true), with = new(32, true, rule);
-        drivers.AddRange([without, with]);
-        return new(name, Add($"no rule beside: {name}", Commands, without.Run), Add($"rule: {name}", Commands, with.Run));
     }
 
     /// <summary>Sizes of the working sets in pages.</summary>

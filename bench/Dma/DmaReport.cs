@@ -22,7 +22,6 @@ internal static class DmaReport
         Transfers(text, cases);
         Sets(text, cases);
         Nvme(text, cases);
-        Rules(text, cases);
         text.AppendLine("\n## Allocation\n");
         text.AppendLine(Invariant($"Bytes allocated on the measuring thread in all samples of all {cases.All.Count} cases: {cases.All.Sum(static c => c.Allocated)}."));
         foreach (var guilty in cases.All.Where(static c => c.Allocated != 0))
@@ -73,17 +72,6 @@ internal static class DmaReport
 
         var (at, over) = (cases.Sets[2], cases.Sets[3]);
         text.AppendLine(Invariant($"\nFrom 1,024 to 1,025 pages the time changes by a factor of {over.With.Over(at.With):F2}."));
-    }
-
-    static void Rules(StringBuilder text, DmaCases cases)
-    {
-        text.AppendLine("\n## NVMe reads of 4 KiB with a fault rule that never matches\n");
-        text.AppendLine("Queue depth 32 behind the IOMMU. The rule is asked wherever it is armed, and its filters say no.\n");
-        text.AppendLine("| rule | without | armed | time ratio |\n| --- | ---: | ---: | ---: |");
-        foreach (var pair in cases.Armed)
-        {
-            text.AppendLine(Invariant($"| {pair.Name} | {1e9 / pair.Without.Nanoseconds:N0} | {1e9 / pair.With.Nanoseconds:N0} | {pair.Ratio:F3} |"));
-        }
     }
 
     static void Nvme(StringBuilder text, DmaCases cases)

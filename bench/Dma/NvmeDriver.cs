@@ -35,8 +35,7 @@ internal sealed class NvmeDriver : IDisposable
 
     /// <param name="depth">Commands in flight, 1 to 63.</param>
     /// <param name="remapped">Behind a remapping unit, identity-mapped page by page.</param>
-    /// <param name="rule">Armed, if there is one.</param>
-    public NvmeDriver(int depth, bool remapped, FaultRule? rule = null)
+    public NvmeDriver(int depth, bool remapped)
     {
         this.depth = depth;
         var fabric = new DmaFabric(memory, bus.Mmio, sink);
@@ -52,12 +51,12 @@ internal sealed class NvmeDriver : IDisposable
             controller.Function.Dma.Translator = Remap(address);
         }
 
+        Faults = new(clock, fabric) { Instructions = static () => 1_000_000 };
         Start();
-        if (rule != null)
-        {
-            new FaultPlan(clock, fabric).Arm(rule);
-        }
     }
+
+    /// <summary>Fault rules of the controller's machine: none at first.</summary>
+    public FaultPlan Faults { get; }
 
     /// <summary>Interrupt messages so far.</summary>
     public ulong Interrupts => sink.Delivered;

@@ -9,18 +9,19 @@ public sealed partial class NvmeController
     /// <summary>Opcodes of the admin queue, as rules name them, have this added.</summary>
     const uint AdminOpcode = 0x100;
 
+    /// <summary>False: no rule can match a command whose time has come.</summary>
+    bool IsWatched(in NvmeCommand command, SubmissionQueue queue) => queue.Id == 0
+        ? Function.Dma.IsWatched(command.Opcode + AdminOpcode, null, 0, 1)
+        : Function.Dma.IsWatched(command.Opcode, DirectionOf(command.Opcode), command.SLBA, command.NLB);
+
     /// <summary>Asks the rules about a command whose time has come. True: it is dealt with.</summary>
     bool IsBrokenByRule(in NvmeCommand command, SubmissionQueue queue)
     {
-        if (Function.Dma.Fabric.Faults is not { } plan || !plan.IsArmed(FaultPoint.Completion))
-        {
-            return false;
-        }
-
+        var plan = Function.Dma.Fabric.Faults!;
         var request = new FaultRequest(FaultPoint.Completion, Function.Address, queue.Id == 0 ? 0 : command.SLBA, queue.Id == 0 ? 1 : command.NLB)
         {
             Opcode = OpcodeOf(command, queue),
-            Direction = DirectionOf(command, queue),
+            Direction = queue.Id == 0 ? null : DirectionOf(command.Opcode),
         };
         if (plan.Fire(request) is not { Rule.Action: CompletionFault fault } rule)
         {
@@ -50,7 +51,7 @@ public sealed partial class NvmeController
 
     static uint OpcodeOf(in NvmeCommand command, SubmissionQueue queue) => queue.Id == 0 ? command.Opcode + AdminOpcode : command.Opcode;
 
-    static FaultDirection? DirectionOf(in NvmeCommand command, SubmissionQueue queue) => queue.Id == 0 ? null : command.Opcode switch
+    static FaultDirection? DirectionOf(byte opcode) => opcode switch
     {
         NvmeIoOpcode.Read => FaultDirection.Write,
         NvmeIoOpcode.Write or NvmeIoOpcode.Compare => FaultDirection.Read,

@@ -178,7 +178,7 @@ public sealed partial class NvmeController
     {
         var slot = inFlight.Take();
         var queue = submissions[slot.Queue];
-        if (IsBrokenByRule(slot.Command, queue))
+        if (Function.Dma.HasCommandRules && IsWatched(slot.Command, queue) && IsBrokenByRule(slot.Command, queue))
         {
             return;
         }

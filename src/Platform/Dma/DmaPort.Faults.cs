@@ -1,37 +1,86 @@
+using System.Runtime.CompilerServices;
 using Vmm.Platform.Faults;
 using Vmm.Platform.Interrupts;
 using Vmm.Platform.Memory;
+using Vmm.Platform.Time;
 
 namespace Vmm.Platform.Dma;
 
 /// <content>What fault rules need of a port.</content>
 public sealed partial class DmaPort
 {
+    FaultWatch transfers, translations;
+    FaultBounds commands;
+    VirtualClock? clock;
+    uint? opcode;
+    bool watchesOpcode;
+
     /// <summary>
     /// Opcode of the command whose data the device moves now, for rules that name one: of the admin queue with 0x100 added;
     /// null while it moves anything else.
     /// </summary>
-    public uint? Opcode { get; set; }
+    public uint? Opcode
+    {
+        get => opcode;
+        set
+        {
+            opcode = value;
+            if (watchesOpcode)
+            {
+                transfers.Focus(value);
+                translations.Focus(value);
+            }
+        }
+    }
 
-    FaultBounds transferBounds, translationBounds;
+    /// <summary>False: no rule can match any command of this device.</summary>
+    public bool HasCommandRules => !commands.IsNone;
 
-    /// <summary>True when a rule may concern a transfer, or one that is held back waits for it.</summary>
-    bool IsWatched(Iova address, int length) => watched && transferBounds.Covers(address.Value, length, Opcode);
+    /// <summary>False: no rule can match a command now. Only asked while there are any.</summary>
+    /// <param name="command">Opcode as rules name it.</param>
+    /// <param name="direction">Direction of its data.</param>
+    /// <param name="first">First block.</param>
+    /// <param name="blocks">Blocks.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public bool IsWatched(uint command, FaultDirection? direction, ulong first, ulong blocks) =>
+        commands.HasOpcode(command) && commands.HasTime(clock!.Now) && commands.Covers(first, blocks) && commands.HasDirection(direction);
 
-    /// <summary>Rules were armed or disarmed, or bus mastering changed.</summary>
+    /// <summary>Rules were armed, disarmed or spent, or what is held back changed.</summary>
     internal void FaultsChanged()
     {
-        var faults = fabric.Faults;
-        watched = faults?.WatchesTransfersOf(Requester) == true;
-        open = busMaster && faults?.IsArmedFor(FaultPoint.Translation, Requester) != true;
-        transferBounds = watched ? faults!.BoundsOf(FaultPoint.Transfer, Requester) : default;
-        translationBounds = open ? default : faults?.BoundsOf(FaultPoint.Translation, Requester) ?? default;
+        clock = fabric.Faults?.Clock;
+        transfers.Set(BoundsOf(FaultPoint.Transfer), opcode);
+        translations.Set(BoundsOf(FaultPoint.Translation), opcode);
+        // Commands have no PASID.
+        commands = BoundsOf(FaultPoint.Completion) is { Pasid: FaultBounds.Any } bounds ? bounds : FaultBounds.None;
+        watchesOpcode = transfers.Bounds.Opcode != FaultBounds.Any || translations.Bounds.Opcode != FaultBounds.Any;
     }
+
+    FaultBounds BoundsOf(FaultPoint point) => fabric.Faults?.BoundsOf(point, Requester) ?? FaultBounds.None;
+
+    /// <summary>True when a rule may concern a read, or one that is held back waits for it.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    bool IsReadWatched(in DmaCursor cursor, Iova address, int length) =>
+        transfers.TouchesRead(address.Value) && transfers.TouchesTime(clock!.Now) && Covers(transfers.Bounds, cursor, address, length);
+
+    /// <summary>True when a rule may concern a write, or one that is held back waits for it.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    bool IsWriteWatched(in DmaCursor cursor, Iova address, int length) =>
+        transfers.TouchesWrite(address.Value) && transfers.TouchesTime(clock!.Now) && Covers(transfers.Bounds, cursor, address, length);
+
+    /// <summary>True when a rule may concern the translation of a request.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    bool IsTranslationWatched(in DmaCursor cursor, Iova address, DmaAccess access) =>
+        (access == DmaAccess.Read ? translations.TouchesRead(address.Value) : translations.TouchesWrite(address.Value)) &&
+        translations.TouchesTime(clock!.Now) && Covers(translations.Bounds, cursor, address, 1);
+
+    static bool Covers(in FaultBounds bounds, in DmaCursor cursor, Iova address, int length) =>
+        bounds.Covers(address.Value, (uint)length, cursor.HasPasid ? cursor.Pasid : FaultBounds.Without);
 
     /// <summary>Sends a message that no rule is asked about.</summary>
     internal void RaiseUnasked(MsiMessage message)
     {
-        if (busMaster)
+        if (BusMaster)
         {
             Send(message);
         }
@@ -99,7 +148,7 @@ public sealed partial class DmaPort
     bool TryTranslateAs(Bdf requester, uint? pasid, Iova address, DmaAccess access, out Gpa target)
     {
         target = new(address.Value);
-        if (!busMaster)
+        if (!BusMaster)
         {
             return RefuseBusMaster();
         }
@@ -124,19 +173,9 @@ public sealed partial class DmaPort
         return !IsInterruptAddress(target.Value) || Refuse();
     }
 
-    /// <summary>True when the function may not master the bus, or a rule blocks the request before it is translated.</summary>
-    bool IsStopped(in DmaCursor cursor, Iova address, DmaAccess access)
+    /// <summary>Asks the rules about a request that is about to be translated. True: it is blocked.</summary>
+    bool IsBlockedByRule(in DmaCursor cursor, Iova address, DmaAccess access)
     {
-        if (!busMaster)
-        {
-            return !RefuseBusMaster();
-        }
-
-        if (!translationBounds.Covers(address.Value, 1, Opcode) || fabric.Faults == null)
-        {
-            return false;
-        }
-
         var asked = new FaultRequest(FaultPoint.Translation, Requester, address.Value, 1)
         {
             Pasid = cursor.HasPasid ? cursor.Pasid : null,

@@ -24,13 +24,6 @@ public sealed partial class DmaPort
     uint epoch = 1;
     DmaCursor common;
     DmaCounters counters;
-    bool busMaster = true;
-
-    // Bus master, and no rule asks about this device's translations.
-    bool open;
-
-    // Rules ask about what this device moves.
-    bool watched;
 
     /// <param name="fabric">The machine's fabric.</param>
     /// <param name="requester">The device's requester id.</param>
@@ -61,15 +54,7 @@ public sealed partial class DmaPort
     }
 
     /// <summary>Bus Master Enable (PCI §6.2.2): while false, everything is refused. Devices that are not PCI leave it true.</summary>
-    public bool BusMaster
-    {
-        get => busMaster;
-        set
-        {
-            busMaster = value;
-            FaultsChanged();
-        }
-    }
+    public bool BusMaster { get; set; } = true;
 
     /// <summary>The account that transfers are charged to, or null.</summary>
     public LedgerAccount? Account { get; init; }
@@ -119,7 +104,7 @@ public sealed partial class DmaPort
         {
             var length = PieceLength(address, destination.Length);
             var piece = destination[..length];
-            if (!(IsWatched(address, length) ? fabric.Faults!.Read(this, ref cursor, address, piece) : ReadPiece(ref cursor, address, piece)))
+            if (!(IsReadWatched(cursor, address, length) ? fabric.Faults!.Read(this, ref cursor, address, piece) : ReadPiece(ref cursor, address, piece)))
             {
                 return false;
             }
@@ -138,7 +123,7 @@ public sealed partial class DmaPort
         {
             var length = PieceLength(address, source.Length);
             var piece = source[..length];
-            if (!(IsWatched(address, length) && !IsInterrupt(cursor, address) ? fabric.Faults!.Write(this, ref cursor, address, piece) : WritePiece(ref cursor, address, piece)))
+            if (!(IsWriteWatched(cursor, address, length) && !IsInterrupt(cursor, address) ? fabric.Faults!.Write(this, ref cursor, address, piece) : WritePiece(ref cursor, address, piece)))
             {
                 return false;
             }
@@ -166,7 +151,7 @@ public sealed partial class DmaPort
         blocked = false;
         length = PieceLength(address, length);
         var forWrite = access == DmaAccess.Write;
-        if (length <= 0 || IsWatched(address, length) || IsInterrupt(cursor, address))
+        if (length <= 0 || (forWrite ? IsWriteWatched(cursor, address, length) : IsReadWatched(cursor, address, length)) || IsInterrupt(cursor, address))
         {
             return false;
         }
@@ -303,9 +288,14 @@ public sealed partial class DmaPort
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     bool TryResolve(ref DmaCursor cursor, Iova address, DmaAccess access, out Gpa target)
     {
-        if (!open && IsStopped(cursor, address, access))
+        target = default;
+        if (!BusMaster)
         {
-            target = default;
+            return RefuseBusMaster();
+        }
+
+        if (IsTranslationWatched(cursor, address, access) && IsBlockedByRule(cursor, address, access))
+        {
             return false;
         }
 

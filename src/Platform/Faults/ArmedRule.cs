@@ -1,26 +1,43 @@
-using Vmm.Platform.Dma;
+using Vmm.Platform.Time;
 
 namespace Vmm.Platform.Faults;
 
 /// <summary>A rule in a machine, with what it has seen so far.</summary>
 public sealed class ArmedRule
 {
-    internal ArmedRule(FaultRule rule)
+    const ulong Nanosecond = 1_000_000_000;
+
+    bool isOver;
+
+    internal ArmedRule(FaultRule rule, VirtualClock clock)
     {
         Rule = rule;
         Stream = rule.Match.Seed;
+        var (from, until) = rule.Match.Time ?? new(0, 0);
+        FirstCycle = clock.ToCycles(from, Nanosecond);
+        // What is too far away to be a time of the clock is no end.
+        LastCycle = until == 0 || clock.ToCycles(until, Nanosecond) is var end && end == ulong.MaxValue ? ulong.MaxValue : end - 1;
     }
 
     /// <summary>The rule.</summary>
     public FaultRule Rule { get; }
 
-    /// <summary>Times the filters matched.</summary>
+    /// <summary>Times the filters matched, until it was spent.</summary>
     public ulong Matched { get; internal set; }
 
     /// <summary>Times it fired.</summary>
     public ulong Fired { get; internal set; }
 
+    /// <summary>It can not fire again: it fired as often as it may, or was asked after the end of its window of instructions.</summary>
+    public bool IsSpent => isOver || Rule.Match.Count != 0 && Fired >= Rule.Match.Count;
+
     internal ulong Stream { get; set; }
+
+    /// <summary>First cycle of the window of virtual time.</summary>
+    internal ulong FirstCycle { get; }
+
+    /// <summary>Last cycle of the window of virtual time.</summary>
+    internal ulong LastCycle { get; }
 
     /// <summary>The next number of the rule's stream (SplitMix64).</summary>
     public ulong Draw()
@@ -34,19 +51,18 @@ public sealed class ArmedRule
         }
     }
 
-    internal bool Fires(in FaultRequest request, ulong nanoseconds, ulong instructions)
+    internal bool Fires(in FaultRequest request, ulong now, Func<ulong>? instructions)
     {
         var match = Rule.Match;
-        if (!Passes(match, request) ||
+        if (IsSpent || now < FirstCycle || now > LastCycle || !Passes(match, request) ||
             Rule.Action is DmaFault { IsForWrites: true } && request.Direction != FaultDirection.Write ||
-            match.Time is { } time && !time.Contains(nanoseconds) ||
-            match.Instructions is { } window && !window.Contains(instructions))
+            match.Instructions is { } window && !IsInside(window, instructions?.Invoke() ?? 0))
         {
             return false;
         }
 
         Matched++;
-        if (Matched < match.Nth || (Matched - match.Nth) % match.Interval != 0 || match.Count != 0 && Fired >= match.Count ||
+        if (Matched < match.Nth || (Matched - match.Nth) % match.Interval != 0 ||
             match.ProbabilityPpm < 1_000_000 && Draw() % 1_000_000 >= match.ProbabilityPpm)
         {
             return false;
@@ -54,6 +70,13 @@ public sealed class ArmedRule
 
         Fired++;
         return true;
+    }
+
+    /// <summary>Retired instructions are never taken back, so what is over stays so.</summary>
+    bool IsInside(FaultWindow window, ulong instructions)
+    {
+        isOver = window.Until != 0 && instructions >= window.Until;
+        return window.Contains(instructions);
     }
 
     static bool Passes(FaultMatch match, in FaultRequest request) =>

@@ -1,35 +1,86 @@
 namespace Vmm.Platform.Faults;
 
 /// <summary>
-/// What the rules at a point can concern at most, of one device: most requests of a device with rules are none of
-/// theirs, and this tells with two comparisons.
+/// What some rules of one point can concern at most, of one device: most requests of a device with rules are none of theirs,
+/// and this tells without asking the rules. Windows of instructions and choices among matches are not looked at.
 /// </summary>
 /// <param name="First">Lowest address.</param>
 /// <param name="Last">Highest address.</param>
-/// <param name="Opcode">The opcode that all of them name; null: they name several, or none.</param>
-readonly record struct FaultBounds(ulong First, ulong Last, uint? Opcode)
+/// <param name="FirstCycle">Earliest virtual time.</param>
+/// <param name="LastCycle">Latest virtual time.</param>
+/// <param name="Opcode">The opcode that all of them name, or <see cref="Any"/>.</param>
+/// <param name="Pasid">The PASID that all of them name, or <see cref="Any"/>.</param>
+/// <param name="Reads">Reads of memory can concern them.</param>
+/// <param name="Writes">Writes of memory can concern them.</param>
+/// <param name="Others">What has no direction can concern them.</param>
+readonly record struct FaultBounds(
+    ulong First, ulong Last, ulong FirstCycle, ulong LastCycle, long Opcode, long Pasid, bool Reads, bool Writes, bool Others)
 {
+    /// <summary>The rules name several, or none.</summary>
+    public const long Any = -2;
+
+    /// <summary>A request without opcode or PASID.</summary>
+    public const long Without = -1;
+
     /// <summary>Everything.</summary>
-    public static FaultBounds All => new(0, ulong.MaxValue, null);
+    public static FaultBounds All => new(0, ulong.MaxValue, 0, ulong.MaxValue, Any, Any, true, true, true);
+
+    /// <summary>Nothing.</summary>
+    public static FaultBounds None => default;
+
+    /// <summary>No rule can match anything.</summary>
+    public bool IsNone => !(Reads || Writes || Others);
 
     /// <summary>The bounds of some rules.</summary>
-    public static FaultBounds Of(IEnumerable<FaultMatch> matches)
-    {
-        var (first, last) = (ulong.MaxValue, 0ul);
-        uint? opcode = null;
-        var any = false;
-        foreach (var match in matches)
-        {
-            var range = match.Address ?? new(0, ulong.MaxValue);
-            (first, last) = (Math.Min(first, range.Start), Math.Max(last, match.Address == null ? ulong.MaxValue : range.Start + (range.Length - 1)));
-            opcode = !any || opcode == match.Opcode ? match.Opcode : null;
-            any = true;
-        }
+    public static FaultBounds Of(IEnumerable<ArmedRule> rules) => rules.Select(Of).Where(static b => !b.IsNone).DefaultIfEmpty().Aggregate(Join);
 
-        return new(first, last, opcode);
+    /// <summary>An opcode or PASID of a request as it is compared.</summary>
+    public static long Code(uint? value) => value ?? Without;
+
+    /// <summary>True when rules can concern requests with an opcode, whatever they are otherwise.</summary>
+    public bool HasOpcode(uint? opcode) => Opcode == Any || Opcode == Code(opcode);
+
+    /// <summary>False: no rule can match such a request now.</summary>
+    public bool Covers(in FaultRequest request, ulong now) =>
+        HasTime(now) && HasOpcode(request.Opcode) && HasDirection(request.Direction) && Covers(request.Address, request.Length, Code(request.Pasid));
+
+    /// <summary>The same of a request whose time, opcode and direction were looked at.</summary>
+    public bool Covers(ulong address, ulong length, long pasid) => (Pasid == Any || Pasid == pasid) && Covers(address, length);
+
+    /// <summary>True when rules can concern requests at a time.</summary>
+    public bool HasTime(ulong now) => now >= FirstCycle && now <= LastCycle;
+
+    /// <summary>What passes the end of the address space is covered.</summary>
+    public bool Covers(ulong address, ulong length)
+    {
+        var last = address + (Math.Max(length, 1) - 1);
+        return address <= Last && last >= First || last < address;
     }
 
-    /// <summary>False: no rule can match the bytes, which do not pass the end of the address space.</summary>
-    public bool Covers(ulong address, int length, uint? opcode) =>
-        address <= Last && address + (ulong)Math.Max(length - 1, 0) >= First && (Opcode == null || Opcode == opcode);
+    /// <summary>True when rules can concern requests with a direction.</summary>
+    public bool HasDirection(FaultDirection? direction) => direction switch
+    {
+        FaultDirection.Read => Reads,
+        FaultDirection.Write => Writes,
+        _ => Others,
+    };
+
+    static FaultBounds Of(ArmedRule rule)
+    {
+        var match = rule.Rule.Match;
+        if (rule.IsSpent || match.Vector != null && rule.Rule.Action.Point != FaultPoint.Interrupt)
+        {
+            return None;
+        }
+
+        var range = match.Address ?? new(0, ulong.MaxValue);
+        var only = rule.Rule.Action is DmaFault { IsForWrites: true } ? FaultDirection.Write : match.Direction;
+        return new(
+            range.Start, match.Address == null ? ulong.MaxValue : range.Start + (range.Length - 1), rule.FirstCycle, rule.LastCycle,
+            match.Opcode ?? Any, match.Pasid ?? Any, only != FaultDirection.Write, only != FaultDirection.Read, only == null);
+    }
+
+    static FaultBounds Join(FaultBounds a, FaultBounds b) => new(
+        Math.Min(a.First, b.First), Math.Max(a.Last, b.Last), Math.Min(a.FirstCycle, b.FirstCycle), Math.Max(a.LastCycle, b.LastCycle),
+        a.Opcode == b.Opcode ? a.Opcode : Any, a.Pasid == b.Pasid ? a.Pasid : Any, a.Reads || b.Reads, a.Writes || b.Writes, a.Others || b.Others);
 }

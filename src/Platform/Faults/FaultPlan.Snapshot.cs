@@ -50,7 +50,7 @@ public sealed partial class FaultPlan
 
         for (var i = 0; i < count; i++)
         {
-            rules.Add(new(Parse(reader, i)) { Matched = reader.U64(), Fired = reader.U64(), Stream = reader.U64() });
+            rules.Add(new(Parse(reader, i), clock) { Matched = reader.U64(), Fired = reader.U64(), Stream = reader.U64() });
         }
 
         held.Load(reader);

@@ -64,22 +64,15 @@ public sealed partial class FaultPlan : ISnapshotPart
     /// <summary>Writes and interrupts that wait.</summary>
     public int HeldCount => held.Count;
 
-    /// <summary>True when transfers of a device must be looked at one by one.</summary>
-    internal bool WatchesTransfersOf(Bdf device) => held.Count != 0 || IsArmedFor(FaultPoint.Transfer, device);
-
-    /// <summary>What rules at a point can concern of a device; all of it while effects wait for its transfers.</summary>
+    /// <summary>What rules at a point can concern of a device; everything while effects wait for its transfers.</summary>
     internal FaultBounds BoundsOf(FaultPoint point, Bdf device) => point == FaultPoint.Transfer && held.Count != 0
         ? FaultBounds.All
-        : FaultBounds.Of(byPoint[(int)point].Select(r => r.Rule.Match).Where(m => m.Device is not { } only || only == device));
+        : FaultBounds.Of(byPoint[(int)point].Where(r => r.Rule.Match.Device is not { } only || only == device));
 
-    /// <summary>True when a rule at a point may concern a device.</summary>
-    internal bool IsArmedFor(FaultPoint point, Bdf device) =>
-        Array.Exists(byPoint[(int)point], r => r.Rule.Match.Device is not { } only || only == device);
-
-    /// <summary>True when a rule is armed at a point.</summary>
+    /// <summary>True when a rule is armed at a point that can fire.</summary>
     public bool IsArmed(FaultPoint point) => byPoint[(int)point].Length != 0;
 
-    /// <summary>Rules at a point, in the order in which they are asked.</summary>
+    /// <summary>Rules at a point that can fire, in the order in which they are asked.</summary>
     public ReadOnlySpan<ArmedRule> At(FaultPoint point) => byPoint[(int)point];
 
     /// <summary>Arms a rule.</summary>
@@ -102,7 +95,7 @@ public sealed partial class FaultPlan : ISnapshotPart
             throw new FaultRuleException(violations);
         }
 
-        var armed = new ArmedRule(rule);
+        var armed = new ArmedRule(rule, clock);
         rules.Add(armed);
         Rearm();
         return armed;
@@ -145,8 +138,16 @@ public sealed partial class FaultPlan : ISnapshotPart
     }
 
     /// <summary>True when one rule fires for a request.</summary>
-    public bool Fires(ArmedRule rule, in FaultRequest request) =>
-        rule.Fires(request, clock.NowNanoseconds, rule.Rule.Match.Instructions != null && Instructions != null ? Instructions() : 0);
+    public bool Fires(ArmedRule rule, in FaultRequest request)
+    {
+        var fires = rule.Fires(request, clock.Now, Instructions);
+        if (rule.IsSpent)
+        {
+            Rearm();
+        }
+
+        return fires;
+    }
 
     /// <summary>Remembers a firing and tells of it.</summary>
     /// <param name="rule">The rule that fired.</param>
@@ -186,7 +187,7 @@ public sealed partial class FaultPlan : ISnapshotPart
     {
         for (var i = 0; i < Points; i++)
         {
-            byPoint[i] = [.. rules.Where(r => r.Rule.Action.Point == (FaultPoint)i)];
+            byPoint[i] = [.. rules.Where(r => r.Rule.Action.Point == (FaultPoint)i && !r.IsSpent)];
         }
 
         fabric.FaultsChanged();

@@ -77,7 +77,8 @@ public sealed class FaultPlanTests : IDisposable
         plan.Arm(Rule("r", new() { Nth = 3, Interval = 4, Count = 2 }));
         var fired = Enumerable.Range(1, 20).Where(_ => Fires()).ToArray();
         Assert.Equal([3, 7], fired);
-        Assert.Equal((20ul, 2ul), (plan.Rules[0].Matched, plan.Rules[0].Fired));
+        Assert.Equal((7ul, 2ul), (plan.Rules[0].Matched, plan.Rules[0].Fired));
+        Assert.False(plan.IsArmed(FaultPoint.Completion));
     }
 
     [Fact]
