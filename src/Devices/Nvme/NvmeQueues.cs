@@ -134,6 +134,11 @@ public sealed partial class NvmeController
 
     void Admit(in NvmeCommand command, SubmissionQueue queue)
     {
+        if (queue.Id != 0)
+        {
+            clock.Trace?.Write("pci_nvme_io_cmd", $"cid {command.CID} nsid 0x{command.NSID:x} sqid {queue.Id} opc 0x{command.Opcode:x} psdt {command.PSDT} prp1 0x{command.PRP1:x} prp2 0x{command.PRP2:x} length {DataBytes(command)}");
+        }
+
         queue.InFlight++;
         completions[queue.CompletionQueue].Reserved++;
         var latency = Math.Max(1, clock.ToCycles(Latency(command, queue), 1_000_000_000));
@@ -248,6 +253,7 @@ public sealed partial class NvmeController
             return;
         }
 
+        clock.Trace?.Write("pci_nvme_enqueue_req_completion", $"cid {cid} cqid {queue.CompletionQueue} dw0 0x{result:x} dw1 0x{(uint)queue.Id << 16 | queue.Head:x} status 0x{(uint)status:x}");
         target.Advance();
         NotePosted(target);
         if (target.InterruptsEnabled)

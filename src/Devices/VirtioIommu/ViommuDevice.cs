@@ -32,6 +32,7 @@ public sealed partial class ViommuDevice : IVirtioDevice, IDmaTranslator, IFault
     readonly byte[] request = new byte[RequestProcessor.LongestRequest];
     readonly byte[] reply;
     readonly BackendCosts costs;
+    readonly VirtualClock clock;
 
     /// <summary>Builds the device with no endpoint.</summary>
     /// <param name="options">Ranges, limits and features.</param>
@@ -44,6 +45,7 @@ public sealed partial class ViommuDevice : IVirtioDevice, IDmaTranslator, IFault
     {
         options.Validate();
         this.options = options;
+        this.clock = clock;
         domains = new(options);
         requests = new(options, domains);
         translator = new(domains, this) { Bypass = options is { Bypass: true, OffersBypassConfig: true } };
@@ -140,6 +142,11 @@ public sealed partial class ViommuDevice : IVirtioDevice, IDmaTranslator, IFault
         }
 
         costs.ChargeRequest();
+        if (clock.Trace is { } trace)
+        {
+            TraceRequest(trace, asked);
+        }
+
         if (IsBrokenByRule(asked, out var status) && room.Length >= L.TailSize)
         {
             room.Clear();

@@ -37,7 +37,8 @@ internal sealed class DmaBed : IDisposable
 
     static readonly Bdf ViommuAddress = new(0, 1, 0);
 
-    const ulong VtdBase = 0xFED9_0000;
+    /// <summary>Registers of the remapping unit.</summary>
+    public const ulong VtdBase = 0xFED9_0000;
 
     readonly SystemBus bus = new();
 

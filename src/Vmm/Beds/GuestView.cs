@@ -59,6 +59,11 @@ internal sealed class GuestView(GuestMemory memory, SystemBus bus, VirtualClock 
         var before = Enter(address, write: false, out var work);
         bus.Mmio.Read(address, MemoryMarshal.AsBytes(new Span<ulong>(ref value))[..size]);
         Leave(before, work);
+        if (work != CycleCause.Application)
+        {
+            clock.Trace?.Write("kvm_mmio", $"mmio read len {size} gpa 0x{address:x} val 0x{value:x}");
+        }
+
         return value;
     }
 
@@ -68,6 +73,10 @@ internal sealed class GuestView(GuestMemory memory, SystemBus bus, VirtualClock 
         var before = Enter(address, write: true, out var work);
         bus.Mmio.Write(address, MemoryMarshal.AsBytes(new Span<ulong>(ref value))[..size]);
         Leave(before, work);
+        if (work != CycleCause.Application)
+        {
+            clock.Trace?.Write("kvm_mmio", $"mmio write len {size} gpa 0x{address:x} val 0x{value:x}");
+        }
     }
 
     /// <inheritdoc/>

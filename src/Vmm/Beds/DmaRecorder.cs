@@ -1,0 +1,189 @@
+using System.Globalization;
+using Vmm.Platform.Time;
+using Vmm.Specs.Nvme;
+using Vmm.Specs.VtD;
+
+namespace Vmm.Beds;
+
+/// <summary>
+/// What a driver does to its IOMMU and which buffers its disk is given, read from the trace of a machine. The same
+/// instrument counts a guest's kernel and the DMA layer.
+/// </summary>
+/// <param name="clock">The machine's clock.</param>
+/// <param name="registers">Registers of the IOMMU: first byte and length. An access is an exit.</param>
+/// <param name="resolve">Guest-physical address of an IO virtual one by the present tables, or null.</param>
+/// <param name="load">Reads 8 bytes of guest memory.</param>
+internal sealed class DmaRecorder(VirtualClock clock, (ulong Start, ulong Length) registers, Func<ulong, ulong?> resolve, Func<ulong, ulong> load) : IEventTrace
+{
+    const int ListEntries = 512;
+
+    readonly Dictionary<int, DmaBuffer> inFlight = [];
+    IommuExit pending = new(0);
+    bool mapExited;
+
+    /// <summary>Buffers in the order in which the device got and completed them.</summary>
+    public List<DmaStep> Steps { get; } = [];
+
+    /// <summary>Exits in order.</summary>
+    public List<IommuExit> Exits { get; } = [];
+
+    /// <summary>Buffers whose last MAP request went along with the notification of an UNMAP, so that they needed no exit of their own.</summary>
+    public int Carried { get; private set; }
+
+    /// <summary>Exits that asked nothing of the unit.</summary>
+    public int Idle => Exits.Count(static e => e.IsIdle);
+
+    /// <summary>All counts.</summary>
+    public DmaTally Tally => new(
+        Steps.Count(static s => s.IsMap), Exits.Count(static e => e.IsForMap), Exits.Count(static e => !e.IsForMap),
+        Sum(static e => e.IsForMap ? e.Pages : 0), Sum(static e => e.IsForMap ? 0 : e.Pages), Sum(static e => e.Domains), Sum(static e => e.Waits),
+        Sum(static e => e.Maps), Sum(static e => e.Unmaps));
+
+    int Sum(Func<IommuExit, int> of) => Exits.Sum(of);
+
+    /// <inheritdoc/>
+    public void Write(string name, string details)
+    {
+        switch (name)
+        {
+            case "vtd_inv_desc":
+                Invalidation(new(Number(details, "low "), Number(details, "high ")));
+                break;
+            case "virtio_iommu_map":
+                pending.Maps++;
+                pending.IsForMap = true;
+                break;
+            case "virtio_iommu_unmap":
+                pending.Unmaps++;
+                // A notification is for what was added last: the rest waited for one.
+                pending.IsForMap = false;
+                break;
+            case "kvm_mmio" when Number(details, "gpa ") - registers.Start < registers.Length:
+                Exits.Add(pending with { Time = clock.Now });
+                mapExited |= pending.IsForMap;
+                pending = new(0);
+                break;
+            case "pci_nvme_io_cmd" when Number(details, "length ") != 0:
+                Begin(details);
+                break;
+            case "pci_nvme_enqueue_req_completion" when inFlight.Remove(Key(details, "dw1 "), out var buffer):
+                Steps.Add(new(clock.Now, buffer, false));
+                break;
+        }
+    }
+
+    void Invalidation(InvalidationDescriptor descriptor)
+    {
+        switch (descriptor.Type)
+        {
+            case InvalidationType.Iotlb when descriptor.G == (int)InvalidationGranularity.Selective:
+                pending.Pages++;
+                pending.IsForMap |= IsAnyMapped(descriptor.Target.ADDR, descriptor.Target.AM);
+                break;
+            case InvalidationType.Iotlb:
+                pending.Domains++;
+                break;
+            case InvalidationType.Wait:
+                pending.Waits++;
+                break;
+            default:
+                pending.Others++;
+                break;
+        }
+    }
+
+    bool IsAnyMapped(ulong address, int mask)
+    {
+        for (var page = 0ul; page < 1ul << mask; page++)
+        {
+            if (resolve(address + page * 4096) != null)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    void Begin(string details)
+    {
+        ulong first = Number(details, "prp1 "), second = Number(details, "prp2 ");
+        var length = (int)Number(details, "length ");
+        var pages = new List<ulong>();
+        if (Number(details, "psdt ") != 0)
+        {
+            first = AddDescriptor(pages, first, second);
+        }
+        else
+        {
+            AddPages(pages, first, second, length);
+        }
+
+        var buffer = new DmaBuffer(Number(details, "opc ") == NvmeIoOpcode.Write, first, length, [.. pages]);
+        inFlight.Add((int)Number(details, "sqid ") << 16 | (int)Number(details, "cid "), buffer);
+        Steps.Add(new(clock.Now, buffer, true));
+        Carried += mapExited ? 0 : 1;
+        mapExited = false;
+    }
+
+    static int Key(string details, string queue) => (int)(Number(details, queue) & 0xFFFF_0000) | (int)Number(details, "cid ");
+
+    /// <summary>Pages by PRP entries: two, or one and a list of further ones (NVMe 1.4 §4.3).</summary>
+    void AddPages(List<ulong> pages, ulong first, ulong second, int length)
+    {
+        var count = (int)((first & 0xFFF) + (ulong)length + 4095 >> 12);
+        pages.Add(Resolved(first));
+        if (count == 2)
+        {
+            pages.Add(Resolved(second));
+        }
+
+        for (var i = 1; i < count && count > 2; i++, second += 8)
+        {
+            // The last entry of a list that does not suffice leads to the next list.
+            var entry = load(Resolved(second));
+            if ((second & 0xFFF) == 8 * (ListEntries - 1) && i < count - 1)
+            {
+                second = entry;
+                entry = load(Resolved(second));
+            }
+
+            pages.Add(Resolved(entry));
+        }
+    }
+
+    /// <summary>Pages by an SGL descriptor: a data block, or a segment of such (NVMe 1.4 §4.4). Returns where the data starts.</summary>
+    ulong AddDescriptor(List<ulong> pages, ulong address, ulong rest)
+    {
+        var length = rest & uint.MaxValue;
+        if (rest >> 60 == 0)
+        {
+            for (var at = address; at < address + length; at = (at | 0xFFF) + 1)
+            {
+                pages.Add(Resolved(at));
+            }
+
+            return address;
+        }
+
+        var start = load(Resolved(address));
+        for (var at = address; at < address + length; at += 16)
+        {
+            AddDescriptor(pages, load(Resolved(at)), load(Resolved(at + 8)));
+        }
+
+        return start;
+    }
+
+    ulong Resolved(ulong address) => resolve(address) ?? throw new InvalidOperationException($"recorder: 0x{address:x} is in a command and not mapped");
+
+    /// <summary>The number after a word, decimal or with 0x.</summary>
+    static ulong Number(string details, string word)
+    {
+        var at = details.StartsWith(word, StringComparison.Ordinal) ? word.Length : details.IndexOf(" " + word, StringComparison.Ordinal) + 1 + word.Length;
+        var text = details.AsSpan(at);
+        var end = text.IndexOf(' ');
+        text = end < 0 ? text : text[..end];
+        return text.StartsWith("0x", StringComparison.Ordinal) ? ulong.Parse(text[2..], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture) : ulong.Parse(text, CultureInfo.InvariantCulture);
+    }
+}

@@ -1,0 +1,83 @@
+namespace Vmm.Beds;
+
+/// <summary>A buffer as a device was told of it.</summary>
+/// <param name="ToDevice">The device reads it; false: it writes it.</param>
+/// <param name="Address">IO virtual address of the first byte.</param>
+/// <param name="Bytes">Length.</param>
+/// <param name="Pages">Guest-physical addresses: of the first byte, then of the start of each further page.</param>
+internal sealed record DmaBuffer(bool ToDevice, ulong Address, int Bytes, ulong[] Pages)
+{
+    /// <summary>Runs of contiguous guest-physical bytes.</summary>
+    public IEnumerable<(ulong Start, int Bytes)> Runs()
+    {
+        var start = Pages[0];
+        var end = Math.Min((start | 0xFFF) + 1, start + (ulong)Bytes);
+        var left = (ulong)Bytes - (end - start);
+        foreach (var page in Pages.Skip(1))
+        {
+            if (page != end)
+            {
+                yield return (start, (int)(end - start));
+                start = end = page;
+            }
+
+            var part = Math.Min(left, 4096);
+            end += part;
+            left -= part;
+        }
+
+        yield return (start, (int)(end - start));
+    }
+}
+
+/// <summary>A buffer begins or ends to be the device's.</summary>
+/// <param name="Time">Cycles.</param>
+/// <param name="Buffer">The buffer.</param>
+/// <param name="IsMap">Begins: the device was given the command. Ends: it completed it.</param>
+internal readonly record struct DmaStep(ulong Time, DmaBuffer Buffer, bool IsMap);
+
+/// <summary>One access to the registers of an IOMMU, and what the unit did by the end of it.</summary>
+internal sealed record IommuExit(ulong Time)
+{
+    /// <summary>Page-selective invalidations of the IOTLB (VT-d §6.5.2.3).</summary>
+    public int Pages { get; set; }
+
+    /// <summary>Domain-selective and global ones.</summary>
+    public int Domains { get; set; }
+
+    /// <summary>Other descriptors but waits.</summary>
+    public int Others { get; set; }
+
+    /// <summary>Wait descriptors.</summary>
+    public int Waits { get; set; }
+
+    /// <summary>MAP requests (virtio 1.2 §5.13.6.5).</summary>
+    public int Maps { get; set; }
+
+    /// <summary>UNMAP requests.</summary>
+    public int Unmaps { get; set; }
+
+    /// <summary>It made a mapping usable; false: it ended some.</summary>
+    public bool IsForMap { get; set; }
+
+    /// <summary>Nothing was asked of the unit.</summary>
+    public bool IsIdle => Pages + Domains + Others + Waits + Maps + Unmaps == 0;
+}
+
+/// <summary>Counts of a sequence of buffers.</summary>
+/// <param name="Buffers">Mappings.</param>
+/// <param name="MapExits">Exits to make mappings usable.</param>
+/// <param name="UnmapExits">Exits to end them.</param>
+/// <param name="MapPages">Page-selective invalidations of new mappings.</param>
+/// <param name="UnmapPages">Page-selective invalidations of ended ones.</param>
+/// <param name="Domains">Domain-selective invalidations.</param>
+/// <param name="Waits">Wait descriptors.</param>
+/// <param name="Maps">MAP requests.</param>
+/// <param name="Unmaps">UNMAP requests.</param>
+internal sealed record DmaTally(int Buffers, int MapExits, int UnmapExits, int MapPages, int UnmapPages, int Domains, int Waits, int Maps, int Unmaps)
+{
+    /// <summary>Sum of two.</summary>
+    public static DmaTally operator +(DmaTally a, DmaTally b) => new(
+        a.Buffers + b.Buffers, a.MapExits + b.MapExits, a.UnmapExits + b.UnmapExits, a.MapPages + b.MapPages, a.UnmapPages + b.UnmapPages,
+        a.Domains + b.Domains, a.Waits + b.Waits, a.Maps + b.Maps, a.Unmaps + b.Unmaps);
+}

@@ -1,0 +1,78 @@
+using Vmm.Beds;
+
+namespace Vmm.Guests.Fidelity;
+
+/// <summary>
+/// When a queue of deferred invalidations is flushed. Linux (queue_iova and fq_flush_timeout in drivers/iommu/dma-iommu.c):
+/// a ring of 256 holds 255 ranges and is flushed when one more comes; a timer is started by the first range after it last
+/// ran out, is not stopped by a full queue, and ends with the fourth tick of 4 ms (10 ms are 3 ticks, and the timer wheel
+/// adds one so that nothing ends early). The layer: 250 ranges, flushed when the last comes; 10 ms from the oldest.
+/// </summary>
+/// <param name="Capacity">Ranges that are held.</param>
+/// <param name="FlushesBefore">A full queue is flushed when one more comes, not at once.</param>
+/// <param name="RunsOn">A full queue leaves the timer as it is.</param>
+/// <param name="Ticks">The timer ends at the fourth tick; false: after 10 ms.</param>
+internal sealed record FlushRule(int Capacity, bool FlushesBefore, bool RunsOn, bool Ticks)
+{
+    const ulong Hertz = 2_112_000_000, Tick = Hertz / 250, Timeout = Hertz / 100;
+
+    /// <summary>The DMA layer.</summary>
+    public static FlushRule Layer => new(250, false, false, false);
+
+    /// <summary>Linux at 250 Hz.</summary>
+    public static FlushRule Linux => new(255, true, true, true);
+
+    /// <summary>Times of the flushes that are exits.</summary>
+    /// <param name="steps">Maps and unmaps.</param>
+    /// <param name="end">When counting ends.</param>
+    /// <param name="tick">A time at which a tick came.</param>
+    /// <param name="requests">A flush is an exit only when UNMAP requests wait; a map takes them along.</param>
+    public List<ulong> Exits(IEnumerable<DmaStep> steps, ulong end, ulong tick, bool requests)
+    {
+        var exits = new List<ulong>();
+        var (count, waiting, due) = (0, 0, ulong.MaxValue);
+        void Flush(ulong time)
+        {
+            if (!requests || waiting > 0)
+            {
+                exits.Add(time);
+            }
+
+            (count, waiting) = (0, 0);
+        }
+
+        foreach (var step in steps.Append(new(end, null!, true)))
+        {
+            if (due <= step.Time)
+            {
+                Flush(due);
+                due = ulong.MaxValue;
+            }
+
+            if (step.IsMap)
+            {
+                waiting = 0;
+                continue;
+            }
+
+            waiting++;
+            if (FlushesBefore && count == Capacity)
+            {
+                Flush(step.Time);
+            }
+
+            count++;
+            if (!FlushesBefore && count == Capacity)
+            {
+                Flush(step.Time);
+                due = RunsOn ? due : ulong.MaxValue;
+            }
+            else if (due == ulong.MaxValue)
+            {
+                due = Ticks ? step.Time - (step.Time - tick % Tick) % Tick + 4 * Tick : step.Time + Timeout;
+            }
+        }
+
+        return exits;
+    }
+}
