@@ -44,6 +44,12 @@ public readonly record struct InvalidationDescriptor(ulong Low, ulong High)
     /// <summary>Granularity of types 1, 2, 6 and 7.</summary>
     public int G { get => (int)Bits.Field(Low, 4, 2); init => Low = Bits.SetField(Low, 4, 2, (ulong)value); }
 
+    /// <summary>IOTLB: writes of devices are drained before it is complete (VT-d §6.5.2.3).</summary>
+    public bool DW { get => Bits.Get(Low, 6); init => Low = Bits.Set(Low, 6, value); }
+
+    /// <summary>IOTLB: reads of devices are drained before it is complete.</summary>
+    public bool DR { get => Bits.Get(Low, 7); init => Low = Bits.Set(Low, 7, value); }
+
     /// <summary>Domain id of types 1, 2, 6 and 7.</summary>
     public ushort DID { get => (ushort)(Low >> 16); init => Low = Bits.SetField(Low, 16, 16, value); }
 

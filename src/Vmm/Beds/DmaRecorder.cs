@@ -13,13 +13,16 @@ namespace Vmm.Beds;
 /// <param name="registers">Registers of the IOMMU: first byte and length. An access is an exit.</param>
 /// <param name="resolve">Guest-physical address of an IO virtual one by the present tables, or null.</param>
 /// <param name="load">Reads 8 bytes of guest memory.</param>
-internal sealed class DmaRecorder(VirtualClock clock, (ulong Start, ulong Length) registers, Func<ulong, ulong?> resolve, Func<ulong, ulong> load) : IEventTrace
+/// <param name="isDeferred">UNMAP requests wait for somebody's notification, so that one is for the MAP requests in it.</param>
+internal sealed class DmaRecorder(
+    VirtualClock clock, (ulong Start, ulong Length) registers, Func<ulong, ulong?> resolve, Func<ulong, ulong> load, bool isDeferred) : IEventTrace
 {
     const int ListEntries = 512;
 
     readonly Dictionary<int, DmaBuffer> inFlight = [];
+    readonly List<ulong> asked = [];
+    readonly Dictionary<ulong, bool> wentAlong = [];
     IommuExit pending = new(0);
-    bool mapExited;
 
     /// <summary>Buffers in the order in which the device got and completed them.</summary>
     public List<DmaStep> Steps { get; } = [];
@@ -36,8 +39,8 @@ internal sealed class DmaRecorder(VirtualClock clock, (ulong Start, ulong Length
     /// <summary>All counts.</summary>
     public DmaTally Tally => new(
         Steps.Count(static s => s.IsMap), Exits.Count(static e => e.IsForMap), Exits.Count(static e => !e.IsForMap),
-        Sum(static e => e.IsForMap ? e.Pages : 0), Sum(static e => e.IsForMap ? 0 : e.Pages), Sum(static e => e.Domains), Sum(static e => e.Waits),
-        Sum(static e => e.Maps), Sum(static e => e.Unmaps));
+        Sum(static e => e.IsForMap ? e.Pages : 0), Sum(static e => e.IsForMap ? 0 : e.Pages), Sum(static e => e.Covered), Sum(static e => e.Domains),
+        Sum(static e => e.Drained), Sum(static e => e.Waits), Sum(static e => e.Maps), Sum(static e => e.Unmaps));
 
     int Sum(Func<IommuExit, int> of) => Exits.Sum(of);
 
@@ -52,16 +55,15 @@ internal sealed class DmaRecorder(VirtualClock clock, (ulong Start, ulong Length
             case "virtio_iommu_map":
                 pending.Maps++;
                 pending.IsForMap = true;
+                asked.Add(Number(details, "virt_end="));
                 break;
             case "virtio_iommu_unmap":
                 pending.Unmaps++;
                 // A notification is for what was added last: the rest waited for one.
-                pending.IsForMap = false;
+                pending.IsForMap &= isDeferred;
                 break;
             case "kvm_mmio" when Number(details, "gpa ") - registers.Start < registers.Length:
-                Exits.Add(pending with { Time = clock.Now });
-                mapExited |= pending.IsForMap;
-                pending = new(0);
+                EndExit();
                 break;
             case "pci_nvme_io_cmd" when Number(details, "length ") != 0:
                 Begin(details);
@@ -72,12 +74,26 @@ internal sealed class DmaRecorder(VirtualClock clock, (ulong Start, ulong Length
         }
     }
 
+    void EndExit()
+    {
+        Exits.Add(pending with { Time = clock.Now });
+        foreach (var last in asked)
+        {
+            wentAlong[last] = !pending.IsForMap;
+        }
+
+        asked.Clear();
+        pending = new(0);
+    }
+
     void Invalidation(InvalidationDescriptor descriptor)
     {
+        pending.Drained += descriptor is { Type: InvalidationType.Iotlb, DR: true, DW: true } ? 1 : 0;
         switch (descriptor.Type)
         {
             case InvalidationType.Iotlb when descriptor.G == (int)InvalidationGranularity.Selective:
                 pending.Pages++;
+                pending.Covered += 1 << descriptor.Target.AM;
                 pending.IsForMap |= IsAnyMapped(descriptor.Target.ADDR, descriptor.Target.AM);
                 break;
             case InvalidationType.Iotlb:
@@ -122,8 +138,7 @@ internal sealed class DmaRecorder(VirtualClock clock, (ulong Start, ulong Length
         var buffer = new DmaBuffer(Number(details, "opc ") == NvmeIoOpcode.Write, first, length, [.. pages]);
         inFlight.Add((int)Number(details, "sqid ") << 16 | (int)Number(details, "cid "), buffer);
         Steps.Add(new(clock.Now, buffer, true));
-        Carried += mapExited ? 0 : 1;
-        mapExited = false;
+        Carried += wentAlong.GetValueOrDefault((first + (ulong)length - 1) | 0xFFF) ? 1 : 0;
     }
 
     static int Key(string details, string queue) => (int)(Number(details, queue) & 0xFFFF_0000) | (int)Number(details, "cid ");

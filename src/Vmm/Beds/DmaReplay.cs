@@ -24,7 +24,7 @@ internal sealed class DmaReplay : IDisposable
             MemoryBytes = 2 * guestBytes, KernelStart = guestBytes, Vtd = vtd, Viommu = viommu, Policy = policy, HasDisk = false,
         });
         var bar = bed.Viommu?.Transport.Function.Bars[0];
-        recorder = new(bed.Clock, bar == null ? (DmaBed.VtdBase, VtdUnit.WindowSize) : (bar.Address, bar.Size), Resolve, static _ => 0);
+        recorder = new(bed.Clock, bar == null ? (DmaBed.VtdBase, VtdUnit.WindowSize) : (bar.Address, bar.Size), Resolve, static _ => 0, policy != DmaPolicy.Strict);
         bed.Clock.Trace = recorder;
     }
 

@@ -42,6 +42,12 @@ internal sealed record IommuExit(ulong Time)
     /// <summary>Page-selective invalidations of the IOTLB (VT-d §6.5.2.3).</summary>
     public int Pages { get; set; }
 
+    /// <summary>Pages that those cover.</summary>
+    public int Covered { get; set; }
+
+    /// <summary>Invalidations that drain reads and writes first.</summary>
+    public int Drained { get; set; }
+
     /// <summary>Domain-selective and global ones.</summary>
     public int Domains { get; set; }
 
@@ -70,14 +76,27 @@ internal sealed record IommuExit(ulong Time)
 /// <param name="UnmapExits">Exits to end them.</param>
 /// <param name="MapPages">Page-selective invalidations of new mappings.</param>
 /// <param name="UnmapPages">Page-selective invalidations of ended ones.</param>
+/// <param name="Covered">Pages of page-selective invalidations, as their masks round them.</param>
 /// <param name="Domains">Domain-selective invalidations.</param>
+/// <param name="Drained">Invalidations that drain reads and writes.</param>
 /// <param name="Waits">Wait descriptors.</param>
 /// <param name="Maps">MAP requests.</param>
 /// <param name="Unmaps">UNMAP requests.</param>
-internal sealed record DmaTally(int Buffers, int MapExits, int UnmapExits, int MapPages, int UnmapPages, int Domains, int Waits, int Maps, int Unmaps)
+internal readonly record struct DmaTally(
+    int Buffers = 0, int MapExits = 0, int UnmapExits = 0, int MapPages = 0, int UnmapPages = 0, int Covered = 0, int Domains = 0, int Drained = 0,
+    int Waits = 0, int Maps = 0, int Unmaps = 0)
 {
+    /// <summary>All exits.</summary>
+    public int Exits => MapExits + UnmapExits;
+
     /// <summary>Sum of two.</summary>
-    public static DmaTally operator +(DmaTally a, DmaTally b) => new(
-        a.Buffers + b.Buffers, a.MapExits + b.MapExits, a.UnmapExits + b.UnmapExits, a.MapPages + b.MapPages, a.UnmapPages + b.UnmapPages,
-        a.Domains + b.Domains, a.Waits + b.Waits, a.Maps + b.Maps, a.Unmaps + b.Unmaps);
+    public static DmaTally operator +(DmaTally a, DmaTally b) => Join(a, b, 1);
+
+    /// <summary>What the first has more.</summary>
+    public static DmaTally operator -(DmaTally a, DmaTally b) => Join(a, b, -1);
+
+    static DmaTally Join(in DmaTally a, in DmaTally b, int sign) => new(
+        a.Buffers + sign * b.Buffers, a.MapExits + sign * b.MapExits, a.UnmapExits + sign * b.UnmapExits, a.MapPages + sign * b.MapPages,
+        a.UnmapPages + sign * b.UnmapPages, a.Covered + sign * b.Covered, a.Domains + sign * b.Domains, a.Drained + sign * b.Drained,
+        a.Waits + sign * b.Waits, a.Maps + sign * b.Maps, a.Unmaps + sign * b.Unmaps);
 }

@@ -281,12 +281,13 @@ public sealed class VtdDomain : IIommuDomain
         var mask = 64 - System.Numerics.BitOperations.LeadingZeroCount(first ^ last);
         return !driver.Cap.PSI || mask > driver.Cap.MAMV ? WholeDomain : new()
         {
-            Type = InvalidationType.Iotlb, G = (int)InvalidationGranularity.Selective, DID = Id,
+            Type = InvalidationType.Iotlb, G = (int)InvalidationGranularity.Selective, DID = Id, DW = driver.Cap.DWD, DR = driver.Cap.DRD,
             Target = new Iva { ADDR = first >> mask << mask << 12, AM = mask, IH = leavesOnly },
         };
     }
 
-    InvalidationDescriptor WholeDomain => new() { Type = InvalidationType.Iotlb, G = (int)InvalidationGranularity.Domain, DID = Id };
+    InvalidationDescriptor WholeDomain =>
+        new() { Type = InvalidationType.Iotlb, G = (int)InvalidationGranularity.Domain, DID = Id, DW = driver.Cap.DWD, DR = driver.Cap.DRD };
 
     /// <inheritdoc/>
     public void Trim()

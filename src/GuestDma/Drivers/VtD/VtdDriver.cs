@@ -135,7 +135,7 @@ public sealed class VtdDriver : IIommuDriver
     void FlushEverything() => Ring.Submit(
     [
         new() { Type = InvalidationType.ContextCache, G = (int)InvalidationGranularity.Global },
-        new() { Type = InvalidationType.Iotlb, G = (int)InvalidationGranularity.Global },
+        new() { Type = InvalidationType.Iotlb, G = (int)InvalidationGranularity.Global, DW = Cap.DWD, DR = Cap.DRD },
     ]);
 
     /// <summary>Flushes cache lines when the unit's walks do not snoop (ECAP.C, VT-d §6.2).</summary>

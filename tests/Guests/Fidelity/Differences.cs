@@ -1,0 +1,52 @@
+namespace Vmm.Guests.Fidelity;
+
+/// <summary>The ways in which Linux' drivers differ from the layer, with where each is to be read.</summary>
+internal static class Differences
+{
+    /// <summary>MAP requests are cut.</summary>
+    public const string MapPages = "MAP by page size";
+
+    /// <summary>UNMAP requests are cut.</summary>
+    public const string UnmapPages = "UNMAP by page size";
+
+    /// <summary>An interrupt between the requests of a mapping.</summary>
+    public const string Interrupted = "mapping interrupted";
+
+    /// <summary>Capacity of the flush queue.</summary>
+    public const string QueueSize = "255 ranges";
+
+    /// <summary>The flush timer and a full queue.</summary>
+    public const string TimerRunsOn = "timer runs on";
+
+    /// <summary>The flush timer counts ticks.</summary>
+    public const string TimerTicks = "timer in ticks";
+
+    /// <summary>Caching mode.</summary>
+    public const string Refused = "lazy refused";
+
+    /// <summary>All, explained.</summary>
+    public static IReadOnlyList<(string Name, string Linux, string Layer)> All { get; } =
+    [
+        (MapPages,
+            "`iommu_pgsize` (drivers/iommu/iommu.c) cuts a run into the largest pages that length and both alignments allow, and calls the driver for each size; every call is a MAP request",
+            "one MAP request for each contiguous run (`Domains/Translations`)"),
+        (UnmapPages,
+            "the same function cuts a range by its length and alignment, whatever was mapped; every call is an UNMAP request, all under one notification",
+            "one UNMAP request for a buffer (`Drivers/VirtioIommu/ViommuDomain`)"),
+        (Interrupted,
+            "a completion that interrupts the mapping of the next buffer after its last MAP request notifies of them too; the mapping then finds nothing to notify of (`__viommu_sync_req`, drivers/iommu/virtio-iommu.c)",
+            "nothing interrupts a mapping"),
+        (QueueSize,
+            "the ring of 256 holds 255 ranges and is flushed when one more comes (`fq_full`, `queue_iova`, drivers/iommu/dma-iommu.c)",
+            "250 ranges, flushed when the last comes (`Flush/FlushQueue`)"),
+        (TimerRunsOn,
+            "a full queue leaves the timer as it is: it flushes what came since (`fq_flush_timeout`)",
+            "a flush stops the timer; it starts with the next range"),
+        (TimerTicks,
+            "10 ms are 3 ticks of 250 Hz, and the timer wheel ends timers one tick late rather than early: 12 to 16 ms",
+            "10 ms by the virtual clock"),
+        (Refused,
+            "with caching mode the driver takes strict mode for lazy and says `IOMMU batching disallowed due to virtualization` (`intel_iommu_init`, drivers/iommu/intel/iommu.c)",
+            "the policy is the caller's"),
+    ];
+}

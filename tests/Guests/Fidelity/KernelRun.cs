@@ -1,0 +1,149 @@
+using Vmm.Beds;
+using Vmm.Firmware.Initrd;
+using Vmm.Guests.Kit;
+using Vmm.Iommu;
+using Vmm.Machine;
+using Vmm.Platform.Block;
+using Vmm.Platform.Dma;
+using Vmm.Specs.Virtio;
+using Vmm.Specs.VtD;
+using Vmm.VirtioIommu;
+using Xunit;
+
+namespace Vmm.Guests.Fidelity;
+
+/// <summary>Debian's 6.12 kernel at work on an NVMe disk behind an IOMMU, first with the domain type it boots with, then with deferred invalidation.</summary>
+internal sealed class KernelRun : IDisposable
+{
+    /// <summary>One load: what was recorded from its start to 50 ms after its end.</summary>
+    /// <param name="Type">Type of the disk's domain: DMA or DMA-FQ.</param>
+    /// <param name="Load">Direction, KiB of a transfer, transfers.</param>
+    /// <param name="Recorder">What was recorded.</param>
+    /// <param name="Before">What the machine itself had counted.</param>
+    public sealed record Window(string Type, string Load, DmaRecorder Recorder, Counters Before)
+    {
+        /// <summary>When it ended, in cycles.</summary>
+        public ulong End { get; set; }
+
+        /// <summary>What the machine itself counted by then.</summary>
+        public Counters After { get; set; }
+    }
+
+    /// <summary>The ledger's and the units' own counters.</summary>
+    public readonly record struct Counters(ulong Exits, ulong Invalidations, ulong Waits, ulong Maps, ulong Unmaps);
+
+    /// <summary>Linux' name of a DMA domain with a flush queue.</summary>
+    public const string DeferredType = "DMA-FQ";
+
+    /// <summary>RAM.</summary>
+    public const ulong MemoryBytes = 256ul << 20;
+
+    static readonly Bdf Disk = new(0, 3, 0);
+
+    readonly Guest guest;
+
+    /// <param name="unit">vtd, vtd-cm (caching mode) or viommu.</param>
+    /// <param name="append">Further words of the command line.</param>
+    /// <param name="loads">What the guest does, once with each type of domain.</param>
+    public KernelRun(string unit, string append, IEnumerable<string> loads)
+    {
+        var kernel = Kernel.Backport;
+        Vtd = unit.StartsWith("vtd", StringComparison.Ordinal) ? new() { CachingMode = unit == "vtd-cm" } : null;
+        Viommu = Vtd == null ? new() : null;
+        var config = new MachineConfig { MemoryBytes = MemoryBytes, Vtd = Vtd, VirtioIommu = Viommu, Disks = [new(() => new MemoryBlockBackend("disk", 40 << 20))] };
+        var modules = Viommu == null ? null : KernelModules.Extract(kernel.Package, ["virtio_iommu"]);
+        guest = new(kernel, config, Guest.Script((modules == null ? "" : $". /{BusyboxInitrd.LoadScript}\n") + Script(loads)), $"quiet intel_iommu=on {append}", modules: modules);
+        guest.Port.Watch(Heard);
+        Assert.True(guest.Run().Cause == StopCause.PowerOff, guest.Output);
+    }
+
+    /// <summary>The remapping unit, or null.</summary>
+    public VtdOptions? Vtd { get; }
+
+    /// <summary>The virtio-iommu, or null.</summary>
+    public VirtioIommuOptions? Viommu { get; }
+
+    /// <summary>All loads in order.</summary>
+    public List<Window> Windows { get; } = [];
+
+    /// <summary>What the guest said.</summary>
+    public string Output => guest.Output;
+
+    static string Script(IEnumerable<string> loads) => $$"""
+        for i in 1 2 3 4 5 6 7 8 9; do [ -b /dev/nvme0n1 ] || sleep 0.1; done
+        for g in /sys/kernel/iommu_groups/*; do [ -e $g/devices/0000:00:03.0 ] && group=$g; done
+        dmesg | grep -E 'DMAR: IOMMU batching|invalidation policy' | sed 's/^\[[^]]*\] /KERNEL /'
+        transfer() {
+          if [ $1 = read ]; then dd if=/dev/nvme0n1 of=/dev/null bs=${2}k count=$3 iflag=direct 2>/dev/null
+          else dd if=/dev/zero of=/dev/nvme0n1 bs=${2}k count=$3 oflag=direct conv=notrunc 2>/dev/null; fi
+        }
+        load() {
+          transfer $1 $2 2
+          sleep 0.05
+          echo MARK $(cat $group/type) $1 $2 $3 END
+          transfer $1 $2 $3
+          sleep 0.05
+          echo MARK STOP END
+        }
+        all() {
+          {{string.Join("\n  ", loads.Select(static l => "load " + l))}}
+        }
+        all
+        echo {{DeferredType}} > $group/type
+        all
+        """;
+
+    void Heard(string line)
+    {
+        if (!line.StartsWith("MARK ", StringComparison.Ordinal) || !line.EndsWith(" END", StringComparison.Ordinal))
+        {
+            return;
+        }
+
+        var clock = guest.Machine.Clock;
+        var words = line.Split(' ');
+        if (words[1] == "STOP")
+        {
+            clock.Trace = null;
+            (Windows[^1].End, Windows[^1].After) = (clock.Now, Count());
+            return;
+        }
+
+        var bar = guest.Machine.VirtioIommu?.Transport.Function.Bars[0];
+        var recorder = new DmaRecorder(clock, bar == null ? (DmaBed.VtdBase, VtdUnit.WindowSize) : (bar.Address, bar.Size), Resolve, Load, words[1] == DeferredType);
+        Windows.Add(new(words[1], string.Join(' ', words[2..5]), recorder, Count()));
+        clock.Trace = recorder;
+    }
+
+    Counters Count()
+    {
+        var machine = guest.Machine;
+        var exits = machine.Clock.Ledger.Account(Vtd == null ? "viommu0" : "vtd0").Table.ExitCount;
+        return machine.Iommu is { } unit
+            ? new(exits, unit.Counters.Invalidations(InvalidationType.Iotlb), unit.Counters.Waits, 0, 0)
+            : new(exits, 0, 0, machine.VirtioIommu!.Requests(VirtioIommuRequest.Map, VirtioIommuStatus.Ok), machine.VirtioIommu!.Requests(VirtioIommuRequest.Unmap, VirtioIommuStatus.Ok));
+    }
+
+    ulong Load(ulong address) => guest.Machine.Memory.TryRead(new(address), out ulong value) ? value : throw new InvalidOperationException($"0x{address:x} is not memory");
+
+    ulong? Resolve(ulong address)
+    {
+        foreach (var access in new[] { DmaAccess.Read, DmaAccess.Write })
+        {
+            var request = new DmaRequest(Disk, new(address), access);
+            if (guest.Machine.Iommu?.Explain(request) is { Fault: 0 } walk)
+            {
+                return walk.Window.Address.Value;
+            }
+
+            if (guest.Machine.VirtioIommu?.Explain(request) is { Fault: null } found)
+            {
+                return found.Window.Address.Value;
+            }
+        }
+
+        return null;
+    }
+
+    public void Dispose() => guest.Dispose();
+}
