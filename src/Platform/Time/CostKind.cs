@@ -127,9 +127,6 @@ public enum CostKind : byte
     /// <summary>Not a price: what REP uses beyond the instruction, in units of <see cref="Instruction"/>.</summary>
     Stall,
 
-    /// <summary>Not a price: host work at an exit that its handler states in cycles.</summary>
-    Host,
-
     /// <summary>Not a price: a processor sleeps or has not been started.</summary>
     Idle,
 }

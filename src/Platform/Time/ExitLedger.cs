@@ -74,9 +74,6 @@ public sealed class ExitLedger : ISnapshotPart
         Enter(device, at, units, prices[at] * units);
     }
 
-    /// <summary>Charges host work of so many cycles (<see cref="CostKind.Host"/>).</summary>
-    public void ChargeHost(ulong cycles, LedgerAccount? device = null) => Enter(device, LedgerTable.IndexOf(CostKind.Host), 1, cycles);
-
     /// <summary>Charges an exit of the vCPU that runs.</summary>
     public void Exit(ExitReason reason, ExitKind kind, ExitHandler handler, LedgerAccount? device = null)
     {
@@ -155,7 +152,7 @@ public sealed class ExitLedger : ISnapshotPart
     public string SectionName => "ledger";
 
     /// <inheritdoc/>
-    public ushort SectionVersion => 1;
+    public ushort SectionVersion => 2;
 
     /// <inheritdoc/>
     public void Save(SnapshotWriter writer)

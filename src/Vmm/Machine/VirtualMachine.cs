@@ -75,6 +75,7 @@ public sealed partial class VirtualMachine : IExitHandler, IPowerControl, IDispo
     }
 
     readonly Vcpu[] vcpus;
+    bool disposed;
     ulong machineTime;
 
     /// <summary>Asks a running machine to stop between two turns. May be called from any thread.</summary>
@@ -384,6 +385,12 @@ public sealed partial class VirtualMachine : IExitHandler, IPowerControl, IDispo
     /// <inheritdoc/>
     public void Dispose()
     {
+        if (disposed)
+        {
+            return;
+        }
+
+        disposed = true;
         foreach (var cpu in vcpus)
         {
             cpu.Dispose();
