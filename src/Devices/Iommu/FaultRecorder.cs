@@ -40,6 +40,14 @@ sealed class FaultRecorder(VtdCore core)
     /// <summary>Counts and records a blocked DMA or page request.</summary>
     public FaultOutcome Record(FaultReason reason, in DmaRequest request, bool suppressed, bool isPageRequest = false)
     {
+        var outcome = Decide(reason, request, suppressed, isPageRequest);
+        core.Blocked?.Invoke(new(
+            request.Requester, (uint)reason, request.Address.Value, isPageRequest ? 0 : request.Access, request.HasPasid ? request.Pasid : null, outcome == FaultOutcome.Recorded));
+        return outcome;
+    }
+
+    FaultOutcome Decide(FaultReason reason, in DmaRequest request, bool suppressed, bool isPageRequest)
+    {
         core.Counters.CountFault(request.Requester, reason);
         core.Trace?.Write("vtd_dmar_fault", $"sid 0x{request.Requester.Value:x} fault {(int)reason} addr 0x{request.Address.Value:x} write {((request.Access & DmaAccess.Write) != 0 ? 1 : 0)}");
         if (suppressed && FaultReasons.IsQualified(reason))
@@ -66,6 +74,13 @@ sealed class FaultRecorder(VtdCore core)
 
     /// <summary>Counts and records a blocked interrupt request.</summary>
     public FaultOutcome Record(FaultReason reason, Bdf requester, int index, bool suppressed)
+    {
+        var outcome = Decide(reason, requester, index, suppressed);
+        core.Blocked?.Invoke(new(requester, (uint)reason, (ulong)index, 0, null, outcome == FaultOutcome.Recorded));
+        return outcome;
+    }
+
+    FaultOutcome Decide(FaultReason reason, Bdf requester, int index, bool suppressed)
     {
         core.Counters.CountFault(requester, reason);
         core.Trace?.Write("vtd_ir_fault", $"sid 0x{requester.Value:x} fault {(int)reason} index 0x{index:x}");

@@ -1,3 +1,4 @@
+using Vmm.Platform.Dma;
 using Vmm.Platform.Faults;
 using Vmm.Platform.Interrupts;
 using Vmm.Platform.Memory;
@@ -29,6 +30,9 @@ sealed class VtdCore
 
     /// <summary>Takes events, or null.</summary>
     public IEventTrace? Trace => clock?.Trace;
+
+    /// <summary>Told of each blocked request, or null.</summary>
+    public Action<BlockedRequest>? Blocked { get; set; }
 
     public VtdOptions Options { get; }
 

@@ -25,6 +25,13 @@ public sealed partial class VtdUnit
     /// <summary>Interrupt remapping is on.</summary>
     public bool IsRemapping => core.Gsts.IRES;
 
+    /// <summary>Told of each request that is blocked, when it is, on the machine's thread.</summary>
+    public Action<BlockedRequest>? Blocked
+    {
+        get => core.Blocked;
+        set => core.Blocked = value;
+    }
+
     /// <summary>How full the caches are.</summary>
     public CacheOccupancy Occupancy => new(
         core.Iotlb.Count(0), core.Iotlb.Count(1), core.Iotlb.Count(2), core.Iotlb.Structures.Count(),

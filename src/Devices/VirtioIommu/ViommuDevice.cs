@@ -204,14 +204,24 @@ public sealed partial class ViommuDevice : IVirtioDevice, IDmaTranslator, IFault
         Transport.FunctionReset();
     }
 
-    /// <summary>Writes a report into the next event buffer; without one, or where it does not fit, the event is dropped.</summary>
     void IFaultSink.Report(in FaultReport fault)
+    {
+        var isTold = TryReport(fault);
+        ReportedEvents += isTold ? 1u : 0;
+        DroppedEvents += isTold ? 0 : 1u;
+        Blocked?.Invoke(new(new((ushort)fault.Endpoint), (uint)fault.Reason, fault.Address, AccessOf(fault.Flags), null, isTold));
+    }
+
+    static DmaAccess AccessOf(VirtioIommuFaultFlags flags) =>
+        ((flags & VirtioIommuFaultFlags.Read) != 0 ? DmaAccess.Read : 0) | ((flags & VirtioIommuFaultFlags.Write) != 0 ? DmaAccess.Write : 0);
+
+    /// <summary>Writes a report into the next event buffer; without one, or where it does not fit, the event is dropped.</summary>
+    bool TryReport(in FaultReport fault)
     {
         var queue = Transport.Queues[L.EventQueue];
         if (!queue.TryPop(events))
         {
-            DroppedEvents++;
-            return;
+            return false;
         }
 
         Span<byte> report = stackalloc byte[L.FaultSize];
@@ -224,19 +234,11 @@ public sealed partial class ViommuDevice : IVirtioDevice, IDmaTranslator, IFault
         if (fits && !events.TryWrite(report))
         {
             queue.Break();
-            DroppedEvents++;
-            return;
+            return false;
         }
 
         queue.Push(events, fits ? (uint)L.FaultSize : 0);
         queue.Signal();
-        if (fits)
-        {
-            ReportedEvents++;
-        }
-        else
-        {
-            DroppedEvents++;
-        }
+        return fits;
     }
 }

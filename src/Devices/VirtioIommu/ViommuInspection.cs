@@ -20,6 +20,9 @@ public sealed record ViommuExplanation(
 /// <content>Inspection: nothing here changes what the guest can observe, or a counter.</content>
 public sealed partial class ViommuDevice
 {
+    /// <summary>Told of each request of an endpoint that is blocked, when it is, on the machine's thread.</summary>
+    public Action<BlockedRequest>? Blocked { get; set; }
+
     /// <summary>Features that the driver accepted.</summary>
     public VirtioIommuFeatures Negotiated => requests.Negotiated;
 

@@ -207,6 +207,73 @@ public sealed class ControlPlaneTests(ControlFixture control) : ControlCaller(co
         await refused.DisposeAsync();
     }
 
+    /// <summary>Boots, has a DMA fault on the disk's next read and a machine check at a moment and one at an instruction, and tells of every event but those of calls.</summary>
+    async Task<List<WatchEventsResponse>> Happenings(string name, bool isPolled)
+    {
+        using var ending = new CancellationTokenSource();
+        await using var watch = Channel.ServerStreaming<WatchEventsRequest, WatchEventsResponse>(
+            EventReflection.Descriptor.Services[0].FindMethodByName("WatchEvents"), new() { Machines = { name } }, cancellation: ending.Token);
+        await watch.HeadersAsync();
+        await Create(name, Linux);
+        await Expect(name, "READY");
+        await Call<CreateFaultRuleRequest, CreateFaultRuleResponse>(FaultReflection.Descriptor, "CreateFaultRule", new()
+        {
+            Machine = name, Rule = new() { Match = new() { Device = "00:03.0", Opcode = 2, Count = 2 }, Action = new() { Translation = new() { Reason = 5 } } },
+        });
+        var machine = (await Call<GetMachineRequest, GetMachineResponse>(MachineReflection.Descriptor, "GetMachine", new() { Name = name })).Machine;
+        var moment = machine.VirtualTimeNs / 1_000_000 * 1_000_000 + 7_000_000;
+        const ulong Corrected = 0x9C00_0000_0000_0135;
+        foreach (var check in new[] { new MachineCheck { Bank = 3, Status = Corrected, AtVirtualTimeNs = moment }, new MachineCheck { Bank = 2, Status = Corrected, AtInstruction = machine.Instructions + 100_000 } })
+        {
+            await Call<InjectMachineCheckRequest, InjectMachineCheckResponse>(MachineCheckReflection.Descriptor, "InjectMachineCheck", new() { Machine = name, Check = check });
+        }
+
+        var work = Expect(name, "DONE", "dd if=/dev/nvme0n1 of=/dev/null bs=4k count=2 iflag=direct; sleep 1; echo DO''NE\n");
+        while (isPolled && !work.IsCompleted)
+        {
+            await Call<GetIommuCountersRequest, GetIommuCountersResponse>(IommuReflection.Descriptor, "GetIommuCounters", new() { Machine = name });
+        }
+
+        await work;
+        await Delete(name);
+        var found = new List<WatchEventsResponse>();
+        while (await watch.MoveNext(CancellationToken.None) && watch.Current.EventCase != WatchEventsResponse.EventOneofCase.Deleted)
+        {
+            found.Add(watch.Current);
+        }
+
+        Assert.Contains(found, e => e.EventCase == WatchEventsResponse.EventOneofCase.MachineCheck && e.VirtualTimeNs == moment && e.MachineCheck.VirtualTimeNs == moment);
+        foreach (var happening in found)
+        {
+            (happening.Machine, happening.Sequence, happening.ResumeToken, happening.WallTime) = ("", 0, "", null);
+        }
+
+        return found;
+    }
+
+    [SkippableFact]
+    public async Task Events_carry_the_time_at_which_they_happened_whoever_looks()
+    {
+        var alone = await Happenings("quiet", false);
+        Assert.Equal(alone, await Happenings("polled", true));
+        Assert.Equal(alone.Where(e => e.EventCase != WatchEventsResponse.EventOneofCase.State).OrderBy(e => e.VirtualTimeNs), alone.Where(e => e.EventCase != WatchEventsResponse.EventOneofCase.State));
+        var faults = alone.Where(e => e.IommuFaults != null).ToList();
+        var firings = alone.Where(e => e.FaultFired != null).ToList();
+        Assert.Equal(2, alone.Count(e => e.MachineCheck != null));
+        Assert.Equal((2, 2), (faults.Count, firings.Count));
+        foreach (var (fault, firing) in faults.Zip(firings))
+        {
+            Assert.Equal(firing.FaultFired.VirtualTimeNs, firing.VirtualTimeNs);
+            Assert.Equal(firing.VirtualTimeNs, fault.VirtualTimeNs);
+            Assert.Equal((1ul, 1ul, "00:03.0", 5u, "NoWritePermission", true), (fault.IommuFaults.Faults, fault.IommuFaults.Recorded, fault.IommuFaults.Fault.Bdf, fault.IommuFaults.Fault.Reason, fault.IommuFaults.Fault.Name, fault.IommuFaults.Fault.Recorded));
+            Assert.Equal(firing.FaultFired.Address, fault.IommuFaults.Fault.Address);
+        }
+
+        // The kernel's line about the fault comes after it, and within a second of it.
+        var line = alone.First(e => e.ConsoleLine?.Text.Contains("DMAR: [DMA Write NO_PASID] Request device [00:03.0]", StringComparison.Ordinal) == true);
+        Assert.InRange(line.VirtualTimeNs, faults[0].VirtualTimeNs + 1, faults[0].VirtualTimeNs + 1_000_000_000);
+    }
+
     [Fact]
     public async Task The_metrics_page_is_OpenMetrics()
     {

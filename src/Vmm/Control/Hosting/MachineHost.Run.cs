@@ -14,7 +14,6 @@ internal sealed partial class MachineHost
     Outcome? outcome;
     StopReason wanted;
     ulong generation = 1, untilTime, untilInstructions;
-    ulong reportedFaults, reportedRecords, reportedChecks;
     TaskCompletionSource ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     long resumedAt;
     ulong resumedTime;
@@ -34,8 +33,7 @@ internal sealed partial class MachineHost
             machine.IdleUntil = IdleInRealTime;
         }
 
-        Console.LineCompleted = line => Report(new() { ConsoleLine = new() { Text = line.Length > 1024 ? line[..1024] : line } });
-        machine.Faults.Fired = firing => Report(new() { FaultFired = FaultRuleMessages.Write(firing) });
+        Watch();
         Report(new() { Created = new() { ForkedFrom = ForkedFrom } });
     }
 
@@ -162,7 +160,7 @@ internal sealed partial class MachineHost
             return;
         }
 
-        ReportHappenings();
+        TellWithheld();
         var reason = how.Cause == StopCause.Requested ? wanted : ReasonOf(how.Cause);
         SetState(
             reason is StopReason.PowerOff or StopReason.Reset or StopReason.DebugExit or StopReason.Crash or StopReason.PoweredOffByCall
@@ -214,40 +212,6 @@ internal sealed partial class MachineHost
 
     /// <summary>Generation now.</summary>
     public ulong Generation => generation;
-
-    /// <summary>Adds an event of this machine.</summary>
-    public void Report(WatchEventsResponse happening) => events.Add(Name, machine.Clock.CyclesToNanoseconds(machine.Now), happening);
-
-    /// <summary>Has a running machine report what happened since it was last looked at. From any thread.</summary>
-    public void Nudge() => machine.RequestAttention();
-
-    void ReportHappenings()
-    {
-        ReportIommuFaults();
-        var checks = machine.MachineChecks;
-        foreach (var fired in checks.Fired.TakeLast((int)Math.Min(checks.Injected - reportedChecks, MachineCheckInjector.FiredLimit)))
-        {
-            Report(new() { MachineCheck = Services.MachineCheckService.Describe(machine, fired) });
-        }
-
-        reportedChecks = checks.Injected;
-    }
-
-    void ReportIommuFaults()
-    {
-        if (machine.Iommu is not { } unit)
-        {
-            return;
-        }
-
-        var counters = unit.Counters;
-        var met = counters.RecordedFaults + counters.CompressedFaults + counters.OverflowedFaults + counters.SuppressedFaults;
-        if (met != reportedFaults)
-        {
-            Report(new() { IommuFaults = new() { Faults = met - reportedFaults, Recorded = counters.RecordedFaults - reportedRecords } });
-            (reportedFaults, reportedRecords) = (met, counters.RecordedFaults);
-        }
-    }
 
     /// <summary>An idle machine that somebody types at follows the host's clock, but wakes for input and jobs.</summary>
     void IdleInRealTime(ulong due)

@@ -142,7 +142,6 @@ internal sealed partial class MachineHost
             else
             {
                 TakeJob(true)?.Run();
-                ReportHappenings();
             }
         }
 
@@ -157,7 +156,7 @@ internal sealed partial class MachineHost
             job.Run();
         }
 
-        ReportHappenings();
+        TellWithheld();
     }
 
     Job? TakeJob(bool wait)

@@ -36,6 +36,12 @@ internal interface IIommuView
     /// <summary>What was counted for one function.</summary>
     TranslationCounts Device(Bdf requester);
 
+    /// <summary>Told of each blocked request, when it is, on the machine's thread.</summary>
+    Action<BlockedRequest>? Blocked { set; }
+
+    /// <summary>Name of a fault reason.</summary>
+    string NameOf(uint reason);
+
     /// <summary>Empties the caches.</summary>
     void Flush();
 

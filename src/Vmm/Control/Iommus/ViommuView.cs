@@ -173,5 +173,14 @@ internal sealed class ViommuView(VirtualMachine machine, ViommuDevice device) : 
     }
 
     /// <inheritdoc/>
+    public Action<BlockedRequest>? Blocked
+    {
+        set => device.Blocked = value;
+    }
+
+    /// <inheritdoc/>
+    public string NameOf(uint reason) => ((VirtioIommuFault)reason).ToString();
+
+    /// <inheritdoc/>
     public void Flush() => device.EvictAll();
 }

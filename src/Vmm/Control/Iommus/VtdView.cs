@@ -182,5 +182,14 @@ internal sealed class VtdView(VirtualMachine machine, VtdUnit unit) : IIommuView
     }
 
     /// <inheritdoc/>
+    public Action<BlockedRequest>? Blocked
+    {
+        set => unit.Blocked = value;
+    }
+
+    /// <inheritdoc/>
+    public string NameOf(uint reason) => ((FaultReason)reason).ToString();
+
+    /// <inheritdoc/>
     public void Flush() => unit.EvictAll();
 }

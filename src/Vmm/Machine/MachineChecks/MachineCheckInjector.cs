@@ -69,6 +69,9 @@ public sealed partial class MachineCheckInjector : ITimerTarget, IPoisonObserver
     /// <summary>The latest injections that happened.</summary>
     public IReadOnlyCollection<FiredInjection> Fired => fired;
 
+    /// <summary>Told of each injection that happens, when it does, on the machine's thread.</summary>
+    public Action<FiredInjection>? Happened { get; set; }
+
     /// <summary>Machine checks injected.</summary>
     public ulong Injected { get; private set; }
 
@@ -179,7 +182,9 @@ public sealed partial class MachineCheckInjector : ITimerTarget, IPoisonObserver
             fired.Dequeue();
         }
 
-        fired.Enqueue(new(id, clock.Now, cpu, record, outcome, told, kept, died));
+        var happened = new FiredInjection(id, clock.Now, cpu, record, outcome, told, kept, died);
+        fired.Enqueue(happened);
+        Happened?.Invoke(happened);
         Woke?.Invoke();
     }
 
