@@ -8,8 +8,8 @@ namespace Vmm.Cli;
 /// <summary>A call of whatever kind from the command line.</summary>
 internal interface ICtlCall
 {
-    /// <summary>Makes the call and prints what comes: JSON, a message a line in a stream, or only its bytes.</summary>
-    Task RunAsync(IMessage request, bool raw);
+    /// <summary>Makes the call and writes what comes: JSON, a message a line in a stream, or only its bytes.</summary>
+    Task RunAsync(IMessage request, bool raw, Stream output);
 }
 
 /// <summary>A call with messages of known types.</summary>
@@ -23,7 +23,7 @@ internal sealed class CtlCall<TRequest, TResponse>(GrpcChannel channel, MethodDe
     static readonly JsonFormatter Lines = new(Plain.WithFormatDefaultValues(false)), Pages = new(Plain.WithIndentation());
 
     /// <inheritdoc/>
-    public async Task RunAsync(IMessage request, bool raw)
+    public async Task RunAsync(IMessage request, bool raw, Stream output)
     {
         var options = new CallOptions { Timeout = timeout };
         await using var call = method.IsClientStreaming
@@ -42,7 +42,6 @@ internal sealed class CtlCall<TRequest, TResponse>(GrpcChannel channel, MethodDe
             }
         }
 
-        using var output = Console.OpenStandardOutput();
         while (await call.MoveNext(CancellationToken.None).ConfigureAwait(false))
         {
             Print(call.Current, output, raw || request is AttachConsoleRequest);

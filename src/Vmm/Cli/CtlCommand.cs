@@ -19,7 +19,8 @@ internal static class CtlCommand
     ];
 
     /// <summary>Builds the command.</summary>
-    public static Command Create()
+    /// <param name="open">Opens where answers go; null: standard output.</param>
+    public static Command Create(Func<Stream>? open = null)
     {
         var server = new Option<string>("--server") { Description = "unix:PATH or http://127.0.0.1:PORT", DefaultValueFactory = _ => "unix:" + ServeCommand.DefaultSocket, Recursive = true };
         var token = new Option<string?>("--token-file") { Description = "file with the token of a TCP server", Recursive = true };
@@ -32,7 +33,7 @@ internal static class CtlCommand
             var call = new Command(Kebab(method.Name), $"{method.Service.Name}: {Fields(method.InputType)}") { fields };
             call.SetAction(result => Run(
                 method, result.GetValue(fields) ?? [], result.GetValue(server)!, result.GetValue(token),
-                result.GetValue(timeout) is { } t ? OptionText.Duration("--timeout", t) : null, result.GetValue(raw)));
+                result.GetValue(timeout) is { } t ? OptionText.Duration("--timeout", t) : null, result.GetValue(raw), open ?? Console.OpenStandardOutput));
             command.Add(call);
         }
 
@@ -42,15 +43,17 @@ internal static class CtlCommand
 
     internal static string Fields(MessageDescriptor type) => string.Join(' ', type.Fields.InDeclarationOrder().Select(f => f.Name + (f.IsRepeated ? "+=" : "=")));
 
-    static string Kebab(string name) => string.Concat(name.Select((c, i) => char.IsUpper(c) ? (i == 0 ? "" : "-") + char.ToLowerInvariant(c) : $"{c}"));
+    /// <summary>A method's name as a command.</summary>
+    internal static string Kebab(string name) => string.Concat(name.Select((c, i) => char.IsUpper(c) ? (i == 0 ? "" : "-") + char.ToLowerInvariant(c) : $"{c}"));
 
-    static int Run(MethodDescriptor method, string[] fields, string server, string? tokenFile, TimeSpan? timeout, bool raw)
+    static int Run(MethodDescriptor method, string[] fields, string server, string? tokenFile, TimeSpan? timeout, bool raw, Func<Stream> open)
     {
         var request = FieldText.Message(method.InputType, fields);
         return Connected(method.Name, server, tokenFile, async channel =>
         {
             var call = (ICtlCall)Activator.CreateInstance(typeof(CtlCall<,>).MakeGenericType(method.InputType.ClrType, method.OutputType.ClrType), channel, method, timeout)!;
-            await call.RunAsync(request, raw).ConfigureAwait(false);
+            await using var output = open();
+            await call.RunAsync(request, raw, output).ConfigureAwait(false);
             return ExitCode.Pass;
         });
     }

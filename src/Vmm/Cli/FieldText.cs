@@ -15,22 +15,40 @@ internal static class FieldText
 {
     static readonly JsonParser Parser = new(JsonParser.Settings.Default);
 
+    /// <summary>One word: a path, its fields from the outermost, and what the last of them gets.</summary>
+    readonly record struct Assignment(string Path, IReadOnlyList<FieldDescriptor> Way, JsonNode? Value, bool Adds);
+
     /// <summary>The message.</summary>
-    /// <exception cref="UsageException">A word names no field, or its value does not fit.</exception>
+    /// <exception cref="UsageException">A word names no field, or its value does not fit; the message has its path.</exception>
     public static IMessage Message(MessageDescriptor type, IEnumerable<string> words)
     {
         var root = new JsonObject();
         foreach (var word in words)
         {
-            Set(type, root, word);
+            // Alone first: what is wrong with a value names its field then.
+            var assignment = Read(type, word);
+            var alone = new JsonObject();
+            Put(alone, assignment);
+            Parse(type, alone.ToJsonString(), assignment.Path);
+            try
+            {
+                Put(root, assignment);
+            }
+            catch (Exception bad) when (bad is InvalidOperationException or ArgumentException)
+            {
+                throw new UsageException($"{assignment.Path}: does not go together with an earlier word");
+            }
         }
 
         return Parse(type, root.ToJsonString());
     }
 
     /// <summary>A message from its JSON form; unknown fields are errors.</summary>
+    /// <param name="type">The message.</param>
+    /// <param name="json">The text.</param>
+    /// <param name="what">Names it in errors; null: by its type.</param>
     /// <exception cref="UsageException">It is not the JSON form of this message.</exception>
-    public static IMessage Parse(MessageDescriptor type, string json)
+    public static IMessage Parse(MessageDescriptor type, string json, string? what = null)
     {
         try
         {
@@ -38,11 +56,11 @@ internal static class FieldText
         }
         catch (Exception bad) when (bad is InvalidProtocolBufferException or InvalidJsonException or OverflowException)
         {
-            throw new UsageException($"{type.Name}: {bad.Message}");
+            throw new UsageException($"{what ?? type.Name}: {bad.Message}");
         }
     }
 
-    static void Set(MessageDescriptor type, JsonObject root, string word)
+    static Assignment Read(MessageDescriptor type, string word)
     {
         var at = word.IndexOf('=', StringComparison.Ordinal);
         if (at <= 0)
@@ -51,44 +69,68 @@ internal static class FieldText
         }
 
         var adds = word[at - 1] == '+';
-        var (message, json) = (type, root);
-        var names = word[..(adds ? at - 1 : at)].Split('.');
-        foreach (var name in names[..^1])
+        var path = word[..(adds ? at - 1 : at)];
+        var way = new List<FieldDescriptor>();
+        foreach (var name in path.Split('.'))
         {
-            var inner = Field(message, name);
-            message = inner is { FieldType: FieldType.Message, IsMap: false, IsRepeated: false } ? inner.MessageType : throw new UsageException($"{name} has no fields");
-            json = (json[inner.Name] ??= new JsonObject()).AsObject();
+            if (way.Count != 0)
+            {
+                type = way[^1] is { FieldType: FieldType.Message, IsMap: false, IsRepeated: false } outer ? outer.MessageType : throw new UsageException($"{path}: {way[^1].Name} has no fields");
+            }
+
+            way.Add(Field(type, name));
         }
 
-        var field = Field(message, names[^1]);
-        var value = Value(field, word[(at + 1)..], adds);
-        if (adds && field.IsRepeated && !field.IsMap)
+        return adds && (!way[^1].IsRepeated || way[^1].IsMap)
+            ? throw new UsageException($"{path}: not a list, so += adds nothing")
+            : new(path, way, Value(way[^1], path, word[(at + 1)..], adds), adds);
+    }
+
+    static void Put(JsonObject json, in Assignment assignment)
+    {
+        foreach (var outer in assignment.Way.SkipLast(1))
         {
-            (json[field.Name] ??= new JsonArray()).AsArray().Add(value);
+            json = (json[outer.Name] ??= new JsonObject()).AsObject();
+        }
+
+        var (name, value) = (assignment.Way[^1].Name, assignment.Value?.DeepClone());
+        if (assignment.Adds)
+        {
+            (json[name] ??= new JsonArray()).AsArray().Add(value);
         }
         else
         {
-            json[field.Name] = adds ? throw new UsageException($"{field.Name} is not a list") : value;
+            json[name] = value;
         }
     }
 
     static FieldDescriptor Field(MessageDescriptor message, string name) =>
         message.FindFieldByName(name.Replace('-', '_')) ?? throw new UsageException($"{message.Name} has no field '{name}' (it has {string.Join(", ", message.Fields.InDeclarationOrder().Select(f => f.Name))})");
 
-    static JsonNode? Value(FieldDescriptor field, string text, bool isElement)
+    static JsonNode? Value(FieldDescriptor field, string path, string text, bool isElement)
     {
-        if (field.FieldType == FieldType.Bytes)
+        try
         {
-            return Convert.ToBase64String(text.StartsWith('@') ? File.ReadAllBytes(text[1..]) : Bytes(text));
+            if (field.FieldType == FieldType.Bytes)
+            {
+                return Convert.ToBase64String(text.StartsWith('@') ? File.ReadAllBytes(text[1..]) : Bytes(text));
+            }
+
+            text = text.StartsWith('@') ? File.ReadAllText(text[1..]) : text;
+        }
+        catch (Exception bad) when (bad is IOException or UnauthorizedAccessException or ArgumentException)
+        {
+            throw new UsageException($"{path}: {bad.Message}");
         }
 
-        text = text.StartsWith('@') ? File.ReadAllText(text[1..]) : text;
-        if (field.FieldType == FieldType.Message && !field.IsRepeated && field.MessageType.FullName is "google.protobuf.Duration" or "google.protobuf.Timestamp")
-        {
-            // Text in JSON too: "1.5s".
-            return text;
-        }
+        return field.FieldType == FieldType.Bytes || IsText(field) ? text : Parsed(field, path, text, isElement);
+    }
 
+    /// <summary>Durations and timestamps are text in JSON too: "1.5s".</summary>
+    static bool IsText(FieldDescriptor field) => field.FieldType == FieldType.Message && !field.IsRepeated && field.MessageType.FullName is "google.protobuf.Duration" or "google.protobuf.Timestamp";
+
+    static JsonNode? Parsed(FieldDescriptor field, string path, string text, bool isElement)
+    {
         if (field.FieldType == FieldType.Message || field.IsRepeated && !isElement)
         {
             try
@@ -97,15 +139,15 @@ internal static class FieldText
             }
             catch (JsonException bad)
             {
-                throw new UsageException($"{field.Name}: {bad.Message}");
+                throw new UsageException($"{path}: {bad.Message}");
             }
         }
 
         return field.FieldType switch
         {
-            FieldType.Bool => text is "true" or "on" or "yes" or "1" ? true : text is "false" or "off" or "no" or "0" ? false : throw new UsageException($"{field.Name}: '{text}' is not on or off"),
+            FieldType.Bool => text is "true" or "on" or "yes" or "1" ? true : text is "false" or "off" or "no" or "0" ? false : throw new UsageException($"{path}: '{text}' is not on or off"),
             FieldType.String => text,
-            FieldType.Enum => EnumName(field, text),
+            FieldType.Enum => EnumName(field, path, text),
             // Numbers are strings in JSON when they have 64 bits; the parser takes strings for all.
             _ when text.StartsWith("0x", StringComparison.OrdinalIgnoreCase) && ulong.TryParse(text.AsSpan(2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var number)
                 => number.ToString(CultureInfo.InvariantCulture),
@@ -114,13 +156,13 @@ internal static class FieldText
     }
 
     /// <summary>The value's full name from its last words in any case: "skip" is IDLE_MODE_SKIP.</summary>
-    static string EnumName(FieldDescriptor field, string text)
+    static string EnumName(FieldDescriptor field, string path, string text)
     {
         var name = text.Replace('-', '_').ToUpperInvariant();
         var matches = field.EnumType.Values.Where(v => v.Name == name || v.Name.EndsWith("_" + name, StringComparison.Ordinal)).ToList();
         return matches.Count switch
         {
-            0 => throw new UsageException($"{field.Name}: '{text}' is not one of {string.Join(", ", field.EnumType.Values.Select(v => v.Name))}"),
+            0 => throw new UsageException($"{path}: '{text}' is not one of {string.Join(", ", field.EnumType.Values.Select(v => v.Name))}"),
             1 => matches[0].Name,
             _ => matches.MinBy(m => m.Name.Length)!.Name,
         };
