@@ -75,7 +75,7 @@ internal sealed class ParavirtualIommu
     /// <summary>Has everything in the ring carried out. RAX is 1 when all of it succeeded.</summary>
     public Routine Sync { get; }
 
-    /// <summary>Waits shortly for a fault report and takes it. RAX is 0 without one.</summary>
+    /// <summary>Waits shortly for a fault report and takes it, and with it all that came after it: one transfer may be reported in pieces. RAX is 0 without one.</summary>
     public Routine TakeFault { get; }
 
     /// <summary>Resets the device.</summary>
@@ -308,9 +308,7 @@ internal sealed class ParavirtualIommu
             a.xor(eax, eax);
             g.Return();
         });
-        a.movzx(eax, eventSeen.As(1));
-        a.mov(edx, __dword_ptr[rax * 8 + (eventRing.Address + 2 * Layout.PageSize + SplitLayout.Ring)]);
-        a.and(edx, EventBuffers - 1);
+        NextEvent();
         a.mov(ecx, edx);
         a.imul(ecx, ecx, EventSize);
         a.movzx(eax, __byte_ptr[rcx + eventBuffers.Address]);
@@ -321,14 +319,39 @@ internal sealed class ParavirtualIommu
         a.mov(FaultEndpoint, rax);
         a.mov(rax, __qword_ptr[rcx + (eventBuffers.Address + 16)]);
         a.mov(FaultAddress, rax);
-        a.inc(eventSeen);
-        // The buffer goes back to the device.
-        a.movzx(ecx, eventIndex.As(1));
-        a.mov(__word_ptr[rcx * 2 + (eventRing.Address + Layout.PageSize + SplitLayout.Ring)], dx);
-        a.inc(eventIndex);
-        a.mov(eax, eventIndex.As(4));
-        a.mov(eventRing.As(2, Layout.PageSize + SplitLayout.Index), ax);
+        GiveBack();
         Notify(eventDoorbell, L.EventQueue);
         a.mov(eax, 1);
+    }
+
+    /// <summary>EDX: buffer of the oldest report that was not taken.</summary>
+    void NextEvent()
+    {
+        var a = g.A;
+        a.movzx(eax, eventSeen.As(1));
+        a.mov(edx, __dword_ptr[rax * 8 + (eventRing.Address + 2 * Layout.PageSize + SplitLayout.Ring)]);
+        a.and(edx, EventBuffers - 1);
+    }
+
+    /// <summary>Buffers of all reports go back to the device.</summary>
+    void GiveBack()
+    {
+        var a = g.A;
+        a.mov(esi, EventBuffers);
+        g.Forever(end =>
+        {
+            a.movzx(eax, eventRing.As(2, 2 * Layout.PageSize + SplitLayout.Index));
+            a.cmp(ax, eventSeen.As(2));
+            a.je(end);
+            NextEvent();
+            a.inc(eventSeen);
+            a.movzx(ecx, eventIndex.As(1));
+            a.mov(__word_ptr[rcx * 2 + (eventRing.Address + Layout.PageSize + SplitLayout.Ring)], dx);
+            a.inc(eventIndex);
+            a.dec(esi);
+            a.je(end);
+        });
+        a.mov(eax, eventIndex.As(4));
+        a.mov(eventRing.As(2, Layout.PageSize + SplitLayout.Index), ax);
     }
 }
