@@ -1,0 +1,85 @@
+using Vmm.Beds;
+using Vmm.GuestDma;
+using Vmm.Guests.DmaGuest;
+using Vmm.Iommu;
+using Vmm.Machine;
+using Vmm.VirtioIommu;
+using Xunit;
+using Xunit.Abstractions;
+
+namespace Vmm.Guests;
+
+/// <summary>
+/// The built-in dma guest counts in its own code, the machine counts by its ledger and its units, and the DMA layer goes
+/// through the same buffers: three counts of one thing.
+/// </summary>
+public sealed class DmaGuestTests(ITestOutputHelper log)
+{
+    /// <summary>Units by name.</summary>
+    public static TheoryData<string> Units => [.. Configurations.Keys];
+
+    static readonly SortedDictionary<string, MachineConfig> Configurations = new(StringComparer.Ordinal)
+    {
+        ["vtd legacy"] = new() { Vtd = new() },
+        ["vtd legacy, caching mode"] = new() { Vtd = new() { CachingMode = true } },
+        ["vtd legacy, 39 bits"] = new() { Vtd = new() { AddressWidth = 39, CoherentWalks = true } },
+        ["vtd scalable"] = new() { Vtd = new() { Profile = VtdProfile.Scalable } },
+        ["vtd scalable, caching mode"] = new() { Vtd = new() { Profile = VtdProfile.Scalable, CachingMode = true } },
+        ["vtd strict"] = new() { Vtd = new() { Profile = VtdProfile.Strict } },
+        ["vtd strict, no caching mode"] = new() { Vtd = new() { Profile = VtdProfile.Strict, CachingMode = false } },
+        ["virtio"] = new() { VirtioIommu = new() },
+        ["virtio, no bypass, vfio"] = new() { VirtioIommu = new() { Bypass = false, OffersBypassConfig = false, Backend = ViommuBackend.Vfio } },
+    };
+
+    [Theory]
+    [MemberData(nameof(Units))]
+    public void The_guest_the_machine_and_the_layer_count_the_same(string unit)
+    {
+        using var run = new DmaGuestRun(Configurations[unit]);
+        log.WriteLine(run.Output);
+        Assert.True((StopCause.DebugExit, 0u) == (run.Outcome.Cause, run.Outcome.Value), run.Output);
+        Assert.Equal([4096, 16384, 65536, 131072, 4096, 16384, 65536, 131072], run.Rows.Select(static r => r.Bytes));
+        Assert.Equal([false, false, false, false, true, true, true, true], run.Rows.Select(static r => r.IsLazy));
+        foreach (var row in run.Rows)
+        {
+            AssertMachineAgrees(row, run.Machine.VirtioIommu != null);
+            AssertRecorderAgrees(row, run.Machine.VirtioIommu != null);
+            AssertLayerAgrees(row, Configurations[unit]);
+        }
+    }
+
+    /// <summary>
+    /// Every exit of these sections is an access that the guest counted, or the mark that ends the section. The guest counts a
+    /// request when it enters it, the device when it carries it out: UNMAP requests that wait do so with the next mapping.
+    /// </summary>
+    static void AssertMachineAgrees(DmaGuestRow row, bool isViommu)
+    {
+        var carried = row.IsLazy && isViommu ? (ulong)(row.Buffers - DmaGuestRow.Burst) : 0;
+        SectionCounts map = row.Sections[DmaGuestRow.Map], transfer = row.Sections[DmaGuestRow.Transfer], unmap = row.Sections[DmaGuestRow.Unmap];
+        Assert.Equal(new(row.GuestMap.Accesses + map.Marks, row.GuestMap.Accesses, 0, row.GuestMap.Commands + carried, row.GuestMap.Waits), map.Machine);
+        Assert.Equal(new(row.GuestTransfer + transfer.Marks, 0, row.GuestTransfer, 0, 0), transfer.Machine);
+        Assert.Equal(new(row.GuestUnmap.Accesses + unmap.Marks, row.GuestUnmap.Accesses, 0, row.GuestUnmap.Commands - carried, row.GuestUnmap.Waits), unmap.Machine);
+    }
+
+    static void AssertRecorderAgrees(DmaGuestRow row, bool isViommu)
+    {
+        var seen = row.Recorder.Tally;
+        Assert.Equal(row.Buffers, seen.Buffers);
+        Assert.Equal(0, row.Recorder.Idle);
+        Assert.Equal(row.GuestMap.Accesses, (ulong)seen.MapExits);
+        Assert.Equal(row.GuestUnmap.Accesses, (ulong)seen.UnmapExits);
+        Assert.Equal(row.GuestMap.Commands, (ulong)(isViommu ? seen.Maps : seen.MapPages));
+        Assert.Equal(row.GuestUnmap.Commands, (ulong)(isViommu ? seen.Unmaps : seen.UnmapPages + seen.Domains));
+    }
+
+    /// <summary>The layer with the same buffers in the same order. Times are pressed together, so that its 10 ms do not run out: the guest has no timer.</summary>
+    static void AssertLayerAgrees(DmaGuestRow row, MachineConfig config)
+    {
+        var policy = row.IsLazy ? DmaPolicy.Lazy : DmaPolicy.Strict;
+        var sequence = row.Sequence();
+        var start = sequence[0].Time;
+        var pressed = sequence.Select(s => s with { Time = start }).ToList();
+        var layer = DmaReplay.Run(config.Vtd, config.VirtioIommu, policy, DmaGuestRun.MemoryBytes, pressed, start);
+        Assert.Equal(row.Recorder.Tally, layer.Tally);
+    }
+}
