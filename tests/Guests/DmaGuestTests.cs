@@ -1,6 +1,7 @@
 using Vmm.Beds;
 using Vmm.GuestDma;
 using Vmm.Guests.DmaGuest;
+using Vmm.Guests.Fidelity;
 using Vmm.Iommu;
 using Vmm.Machine;
 using Vmm.VirtioIommu;
@@ -46,6 +47,37 @@ public sealed class DmaGuestTests(ITestOutputHelper log)
             AssertRecorderAgrees(row, run.Machine.VirtioIommu != null);
             AssertLayerAgrees(row, Configurations[unit]);
         }
+    }
+
+    /// <summary>
+    /// The one difference in what is done: the guest flushes after 250 unmaps and never by time, the layer also after 10 ms. At
+    /// a tenth of the speed the layer's rule says when that is, and the layer does it then.
+    /// </summary>
+    [Theory]
+    [InlineData("vtd legacy")]
+    [InlineData("virtio")]
+    public void The_layers_timer_is_the_only_difference_and_makes_as_many_flushes_as_its_rule_says(string unit)
+    {
+        const int Slower = 10;
+        var config = Configurations[unit];
+        var isViommu = config.VirtioIommu != null;
+        using var run = new DmaGuestRun(config);
+        var timed = 0;
+        foreach (var row in run.Rows.Where(static r => r.IsLazy))
+        {
+            var sequence = row.Sequence();
+            ulong Stretched(ulong time) => sequence[0].Time + (time - sequence[0].Time) * Slower;
+            var slow = sequence.Select(s => s with { Time = Stretched(s.Time) }).ToList();
+            var end = Stretched(row.End);
+            var layer = DmaReplay.Run(config.Vtd, config.VirtioIommu, DmaPolicy.Lazy, DmaGuestRun.MemoryBytes, slow, end).Tally;
+            var more = FlushRule.Layer.Exits(slow, end, 0, isViommu).Count - row.Recorder.Tally.UnmapExits;
+            Assert.Equal(
+                row.Recorder.Tally + (isViommu ? new DmaTally(UnmapExits: more) : new(UnmapExits: more, Domains: more, Drained: more, Waits: more)), layer);
+            timed += more;
+        }
+
+        // UNMAP requests go with the next mapping, so that a flush by time mostly finds none.
+        Assert.True(isViommu || timed > 0, "the timer never ran out");
     }
 
     /// <summary>

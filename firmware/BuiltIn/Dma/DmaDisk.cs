@@ -53,7 +53,10 @@ internal sealed class DmaDisk(Guest guest, DmaBuffers buffers)
         g.Checks.Equal(rax, 1, "the controller stops");
         MapQueues();
         g.Call(g.Nvme.Start);
-        g.Checks.Equal(rax, 1, "the controller becomes ready");
+        a.mov(rbx, rax);
+        g.Checks.Equal(rbx, 1, "the controller becomes ready");
+        a.test(rbx, rbx);
+        g.If(When.Equal, g.Checks.Leave);
         g.Nvme.Run(0, Identify, 0, g.Nvme.Buffer.Address, 1);
         g.Checks.Equal(rax, 0, "identify controller: status");
         NoteLargestTransfer();
@@ -61,8 +64,15 @@ internal sealed class DmaDisk(Guest guest, DmaBuffers buffers)
         g.Nvme.CreateQueues(interrupts: false);
         g.Checks.Equal(rax, 0, "create I/O queues: status");
         NoteRegion();
-        g.Call(copy, Read, DmaUnit.MayWrite);
-        g.Checks.Equal(rax, 0, "content of the disk is kept: status");
+        foreach (var (opcode, rights, what) in ((int, uint, string)[])[(Read, DmaUnit.MayWrite, "read"), (Write, DmaUnit.MayRead, "written back")])
+        {
+            g.Call(copy, opcode, rights);
+            a.mov(rbx, rax);
+            g.Checks.Equal(rbx, 0, $"content of the disk can be {what}: status");
+            a.test(rbx, rbx);
+            g.If(When.NotEqual, g.Checks.Leave);
+        }
+
         a.mov(Works, 1);
     });
 

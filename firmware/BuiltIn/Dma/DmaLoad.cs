@@ -29,7 +29,7 @@ internal sealed class DmaLoad(Guest guest, DmaBuffers buffers, DmaDisk disk)
 
     readonly Variable addresses = guest.Data.Zeroed(Burst * 8, 8);
     readonly Variable bytes = guest.Data.U64(), total = guest.Data.U64(), defers = guest.Data.U64(), deferred = guest.Data.U64();
-    readonly Variable base_ = guest.Data.U64(), rights = guest.Data.U64(), opcode = guest.Data.U64();
+    readonly Variable memory = guest.Data.U64(), rights = guest.Data.U64(), opcode = guest.Data.U64();
     readonly Variable refused = guest.Data.U64(), failed = guest.Data.U64(), differing = guest.Data.U64(), seed = guest.Data.U64();
 
     /// <summary>Emits the tests.</summary>
@@ -122,10 +122,17 @@ internal sealed class DmaLoad(Guest guest, DmaBuffers buffers, DmaDisk disk)
         }
 
         g.Call(g.Tally.Clear);
-        g.For(rbx, Buffers / (int)Burst / 2, () =>
+        a.mov(ebx, Buffers / (int)Burst / 2);
+        g.Forever(end =>
         {
             Transfer(DmaDisk.Write, DmaDisk.Source, DmaUnit.MayRead);
             Transfer(DmaDisk.Read, DmaDisk.Target, DmaUnit.MayWrite);
+            // What does not work takes long to fail.
+            a.mov(rax, refused);
+            a.or(rax, failed);
+            a.jne(end);
+            a.dec(ebx);
+            a.je(end);
         });
         a.cmp(deferred, 0);
         g.If(When.NotEqual, () => Flush());
@@ -139,7 +146,7 @@ internal sealed class DmaLoad(Guest guest, DmaBuffers buffers, DmaDisk disk)
     void Transfer(int how, uint where, uint allowed)
     {
         g.A.mov(opcode, how);
-        g.A.mov(base_, (int)where);
+        g.A.mov(memory, (int)where);
         g.A.mov(rights, (int)allowed);
         g.Call(burst);
     }
@@ -175,7 +182,7 @@ internal sealed class DmaLoad(Guest guest, DmaBuffers buffers, DmaDisk disk)
         {
             a.mov(rdi, rbx);
             a.imul(rdi, bytes);
-            a.add(rdi, base_);
+            a.add(rdi, memory);
             a.or(rdi, rights);
             g.Call(buffers.Map, rdi, bytes);
             a.mov(addresses.At(rbx), rax);

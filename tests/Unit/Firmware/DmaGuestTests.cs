@@ -64,6 +64,84 @@ public sealed class DmaGuestTests
         Assert.Equal(Content(1 << 20), after);
     }
 
+    [Theory]
+    [InlineData(VtdProfile.Legacy, false, 0)]
+    [InlineData(VtdProfile.Scalable, true, 0)]
+    [InlineData(VtdProfile.Strict, true, 1)]
+    public void The_only_invalidation_that_is_ever_missing_is_the_one_it_defers_on_purpose(VtdProfile profile, bool cachingMode, ulong found)
+    {
+        var (output, outcome, machine) = Run(Config() with { Vtd = new() { Profile = profile, CachingMode = cachingMode } });
+        using (machine)
+        {
+            AssertPassed(output, outcome);
+            Assert.Equal(found, machine.Iommu!.MissingInvalidations.Total);
+        }
+    }
+
+    [Fact]
+    public void A_disk_that_forgets_a_byte_is_found_out()
+    {
+        var (output, outcome, machine) = Run(Config(static () => new ForgetfulDisk(1 << 20)) with { Vtd = new() });
+        machine.Dispose();
+        Assert.Contains("bursts that were read otherwise than written", output, StringComparison.Ordinal);
+        AssertFailed(output, outcome);
+    }
+
+    [Theory]
+    [InlineData(true, "content of the disk can be written back")]
+    [InlineData(false, "there is an NVMe controller")]
+    public void Without_a_disk_to_write_to_it_fails_and_says_why(bool hasDisk, string reason)
+    {
+        var config = hasDisk ? Config(static () => new MemoryBlockBackend("disk", Content(1 << 20), isReadOnly: true)) : new() { MemoryBytes = Memory };
+        var (output, outcome, machine) = Run(config with { Vtd = new() });
+        machine.Dispose();
+        Assert.Contains(reason, output, StringComparison.Ordinal);
+        AssertFailed(output, outcome);
+    }
+
+    [Theory]
+    [InlineData(128 << 10, 2)]
+    [InlineData(4096, 0)]
+    public void Sizes_that_the_disk_does_not_take_are_left_out(int bytes, int sizes)
+    {
+        var (output, outcome, machine) = Run(Config(() => new MemoryBlockBackend("disk", Content(bytes))) with { VirtioIommu = new() });
+        machine.Dispose();
+        AssertPassed(output, outcome);
+        Assert.Equal(2 * (4 - sizes), output.Split("left out: the disk").Length - 1);
+    }
+
+    [Fact]
+    public void A_disk_with_blocks_of_4_KiB_and_more_processors_change_nothing()
+    {
+        var config = Config() with { VirtioIommu = new() { InputEnd = uint.MaxValue }, Vcpus = 2 };
+        var (output, outcome, machine) = Run(config with { Disks = [config.Disks[0] with { BlockSize = 4096 }] });
+        machine.Dispose();
+        AssertPassed(output, outcome);
+        Assert.Contains("256 blocks of 4096 bytes", output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Two_runs_are_the_same_to_the_last_byte()
+    {
+        var hashes = new List<string>();
+        for (var i = 0; i < 2; i++)
+        {
+            var (_, _, machine) = Run(Config() with { Vtd = new() { CachingMode = true } });
+            hashes.Add(machine.StateHash());
+            machine.Dispose();
+        }
+
+        Assert.Equal(hashes[0], hashes[1]);
+    }
+
+    [Fact]
+    public void Every_guest_has_an_image_of_its_own_and_no_other_has_a_name()
+    {
+        Assert.Equal(["test", "dma"], BuiltInGuest.Names);
+        Assert.NotEqual(BuiltInGuest.Build(BuiltInGuest.Test), BuiltInGuest.Build(BuiltInGuest.Dma));
+        Assert.Throws<ArgumentException>(static () => BuiltInGuest.Build("other"));
+    }
+
     static byte[] Content(int length)
     {
         var bytes = new byte[length];
@@ -81,6 +159,12 @@ public sealed class DmaGuestTests
         Assert.Equal((StopCause.DebugExit, 0u), (outcome.Cause, outcome.Value));
     }
 
+    static void AssertFailed(string output, RunOutcome outcome)
+    {
+        Assert.Contains("\nFAIL ", output, StringComparison.Ordinal);
+        Assert.Equal((StopCause.DebugExit, 1u), (outcome.Cause, outcome.Value));
+    }
+
     static (string Output, RunOutcome Outcome, VirtualMachine Machine) Run(MachineConfig config)
     {
         var transcript = new Transcript();
@@ -88,6 +172,40 @@ public sealed class DmaGuestTests
         machine.Boot(new BootSource { Guest = BuiltInGuest.Dma });
         var outcome = machine.Run(untilTime: TimeLimit);
         return (transcript.Text, outcome, machine);
+    }
+
+    /// <summary>Byte 70,000 of the disk cannot be changed.</summary>
+    sealed class ForgetfulDisk(ulong length) : IBlockBackend
+    {
+        const int Stuck = 70_000;
+        readonly MemoryBlockBackend below = new("disk", length);
+
+        public string Name => below.Name;
+
+        public ulong Length => below.Length;
+
+        public bool IsReadOnly => false;
+
+        public BlockResult Read(ulong offset, Span<byte> destination)
+        {
+            var result = below.Read(offset, destination);
+            if (offset <= Stuck && Stuck < offset + (ulong)destination.Length)
+            {
+                destination[(int)(Stuck - offset)] = 0;
+            }
+
+            return result;
+        }
+
+        public BlockResult Write(ulong offset, ReadOnlySpan<byte> source) => below.Write(offset, source);
+
+        public BlockResult Zero(ulong offset, ulong length) => below.Zero(offset, length);
+
+        public void Discard(ulong offset, ulong length) => below.Discard(offset, length);
+
+        public BlockResult Flush() => below.Flush();
+
+        public void Dispose() => below.Dispose();
     }
 
     sealed class Transcript : IConsoleOutput
