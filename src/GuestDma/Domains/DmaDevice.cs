@@ -1,5 +1,6 @@
 using Vmm.GuestDma.Addresses;
 using Vmm.GuestDma.Cost;
+using Vmm.GuestDma.Faults;
 using Vmm.GuestDma.Guest;
 using Vmm.Platform.Dma;
 
@@ -48,6 +49,7 @@ public sealed class DmaDevice
             throw new InvalidOperationException("dma: no memory for a domain");
         }
 
+        driver.Faults.Own(device, Report);
         Tree = new IovaTree(1, meter, faults);
         Tree.Reserve(InterruptPages, InterruptPages + 0xFF);
         if (options.BypassWindow != 0)
@@ -63,6 +65,12 @@ public sealed class DmaDevice
 
     /// <summary>The DMA API.</summary>
     public IDmaMapper Mapper { get; private set; }
+
+    /// <summary>Accesses of the device that the unit blocked and reported.</summary>
+    public ulong Faults { get; private set; }
+
+    /// <summary>Told of each; the device's driver may reset it.</summary>
+    public Action<BlockedAccess>? Faulted { get; set; }
 
     /// <summary>The present policy.</summary>
     public DmaPolicy Policy { get; private set; }
@@ -120,6 +128,12 @@ public sealed class DmaDevice
 
         Policy = policy;
         return true;
+    }
+
+    void Report(BlockedAccess fault)
+    {
+        Faults++;
+        Faulted?.Invoke(fault);
     }
 
     bool TryIdentity()

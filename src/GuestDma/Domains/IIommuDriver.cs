@@ -1,3 +1,4 @@
+using Vmm.GuestDma.Faults;
 using Vmm.Platform.Dma;
 
 namespace Vmm.GuestDma.Domains;
@@ -13,6 +14,15 @@ public interface IIommuDriver
 
     /// <summary>Lets a device pass untranslated. False: the unit cannot, or memory is missing.</summary>
     bool TryBypass(Bdf device);
+
+    /// <summary>Faults that were read from the unit.</summary>
+    FaultReports Faults { get; }
+
+    /// <summary>The unit has faults to report.</summary>
+    bool HasFaults { get; }
+
+    /// <summary>Reads and clears what the unit has to report and passes it to the owners; returns how many faults those were.</summary>
+    int HandleFaults();
 
     /// <summary>Invalidations asked for so far.</summary>
     ulong Invalidations { get; }

@@ -39,6 +39,14 @@ public interface IGuestView
     /// <summary>Writes a device register of 1, 2, 4 or 8 bytes.</summary>
     void WriteRegister(ulong address, int size, ulong value);
 
+    /// <summary>True when an interrupt with this vector came and was not acknowledged.</summary>
+    bool IsInterruptPending(byte vector) => false;
+
+    /// <summary>Acknowledges an interrupt, as a handler does when it starts.</summary>
+    void AcknowledgeInterrupt(byte vector)
+    {
+    }
+
     /// <summary>Reads PCI configuration space: 1, 2 or 4 bytes.</summary>
     uint ReadConfig(Bdf function, int offset, int size);
 

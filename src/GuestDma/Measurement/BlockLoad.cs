@@ -11,7 +11,8 @@ namespace Vmm.GuestDma.Measurement;
 /// <param name="Depth">I/Os in flight.</param>
 /// <param name="Write">Writes instead of reads.</param>
 /// <param name="Application">Cycles of everything of an I/O that is not mapping.</param>
-public sealed record BlockPlan(int BlockBytes, int Depth, bool Write, ulong Application = 8448);
+/// <param name="Piecewise">Every piece of a buffer is mapped by itself, as Linux did for untrusted devices before there were pools.</param>
+public sealed record BlockPlan(int BlockBytes, int Depth, bool Write, ulong Application = 8448, bool Piecewise = false);
 
 /// <summary>
 /// I/O as fio does it with libaio and direct I/O: a fixed number in flight, each with a buffer of its own that is used
@@ -133,7 +134,7 @@ public sealed class BlockLoad : ILoad
         var count = (ulong)plan.BlockBytes / DiskBlockBytes;
         blocks[at] = next++ * 1571 * count % (diskBlocks - count + 1);
         Prepare(at);
-        lengths[at] = machine.Device.Mapper.MapScatterList(buffers[at], direction);
+        lengths[at] = Map(buffers[at]);
         queueOf[at] = queue;
         if (lengths[at] == 0)
         {
@@ -149,6 +150,41 @@ public sealed class BlockLoad : ILoad
 
         queues[queue].Ring();
         return true;
+    }
+
+    int Map(ScatterEntry[] buffer)
+    {
+        if (!plan.Piecewise)
+        {
+            return machine.Device.Mapper.MapScatterList(buffer, direction);
+        }
+
+        for (var i = 0; i < buffer.Length; i++)
+        {
+            buffer[i].DmaAddress = machine.Device.Mapper.MapPage(buffer[i].Address, buffer[i].Length, direction);
+            buffer[i].DmaLength = buffer[i].Length;
+            if (buffer[i].DmaAddress == IDmaMapper.MappingError)
+            {
+                Unmap(buffer.AsSpan(0, i));
+                return 0;
+            }
+        }
+
+        return buffer.Length;
+    }
+
+    void Unmap(Span<ScatterEntry> buffer)
+    {
+        if (!plan.Piecewise)
+        {
+            machine.Device.Mapper.UnmapScatterList(buffer, direction);
+            return;
+        }
+
+        foreach (ref readonly var piece in buffer)
+        {
+            machine.Device.Mapper.UnmapPage(piece.DmaAddress, piece.Length, direction);
+        }
     }
 
     int Reap()
@@ -175,7 +211,7 @@ public sealed class BlockLoad : ILoad
     void Finish(NvmeDone done)
     {
         var at = done.Tag;
-        machine.Device.Mapper.UnmapScatterList(buffers[at], direction);
+        Unmap(buffers[at]);
         Latency.Add(machine.View.Clock.Now - started[at]);
         Bad += done.Status == 0 && (plan.Write || IsRight(at)) ? 0 : 1;
         idle.Enqueue(at);

@@ -57,6 +57,11 @@ public sealed class MeasuredMachine
     /// </summary>
     public void Poll()
     {
+        if (Iommu is { HasFaults: true })
+        {
+            Iommu.HandleFaults();
+        }
+
         var clock = View.Clock;
         if (clock.NextDue > clock.Now)
         {

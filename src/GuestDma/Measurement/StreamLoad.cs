@@ -14,7 +14,7 @@ namespace Vmm.GuestDma.Measurement;
 /// <param name="Latency">Cycles that the device takes for an operation.</param>
 /// <param name="CyclesPerSegment">Cycles that the device takes for each DMA segment.</param>
 /// <param name="CyclesPerKibibyte">Cycles that the device's link takes for 1 KiB.</param>
-/// <param name="Reuse">Buffers come back in turn; false: pages are freed and allocated anew for each operation.</param>
+/// <param name="Reuse">Buffers come back in turn; false: pages are freed and allocated anew for each operation, as far as memory allows it.</param>
 /// <param name="Attributes">Attributes of every mapping.</param>
 public sealed record StreamPlan(
     int Bytes, int InFlight, int PieceBytes = 4096, DmaDirection Direction = DmaDirection.FromDevice, ulong Application = 2000,
@@ -57,7 +57,8 @@ public sealed class StreamLoad : ILoad
         order = System.Numerics.BitOperations.Log2((uint)Math.Max(1, piece + 4095 >> 12) * 2 - 1);
         list = new ScatterEntry[pieces];
         ring = new Slot[plan.InFlight];
-        // Large sets share pages: what is measured is mapping, and every buffer is a different list of pages.
+        // Large sets share pages: what is measured is mapping, and every buffer is a different list of pages. Buffers that
+        // do not come back are lists that were never seen then, and nothing is freed.
         pages = new Gpa[Math.Min(BufferPages >> order, plan.InFlight * pieces)];
         for (var i = 0; i < pages.Length; i++)
         {
@@ -199,7 +200,7 @@ public sealed class StreamLoad : ILoad
         var buffer = number % (ulong)plan.InFlight;
         for (var i = 0; i < pieces; i++)
         {
-            var at = SharesPages ? (buffer + (ulong)i * 7919) % (ulong)pages.Length : buffer + (ulong)i * (ulong)plan.InFlight;
+            var at = SharesPages ? (buffer + (plan.Reuse ? 0 : number * 10007) + (ulong)i * (plan.Reuse ? 7919 : 7919 + number / (ulong)pages.Length)) % (ulong)pages.Length : buffer + (ulong)i * (ulong)plan.InFlight;
             list[i].Address = pages[at];
             list[i].Length = Math.Min(plan.PieceBytes, plan.Bytes - i * plan.PieceBytes);
         }

@@ -12,9 +12,6 @@ internal static class BeyondPools
     /// <summary>All numbers of buffers in flight.</summary>
     public static IReadOnlyList<int> Depths { get; } = [1, 10, 100, 1000, 2000, 10_000];
 
-    /// <summary>Buffers whose pages are new each time need pages of their own: as many as fit in memory.</summary>
-    const long MostFresh = 160 << 20;
-
     /// <summary>One point.</summary>
     /// <param name="Bytes">Size of a buffer.</param>
     /// <param name="Depth">Buffers in flight.</param>
@@ -32,11 +29,6 @@ internal static class BeyondPools
     {
         foreach (var point in DmaPlans.Beyond(load, sizes, depths).Chunk(3))
         {
-            if (load == DmaLoad.Fresh && (long)point[0].Bytes * point[0].Depth > MostFresh)
-            {
-                continue;
-            }
-
             var rows = point.Select(static p => p.Run()).ToArray();
             if (rows.Any(static r => r.Bad != 0))
             {
@@ -52,6 +44,11 @@ internal static class BeyondPools
     {
         foreach (var (load, title) in new[] { (DmaLoad.Stream, "Buffers that come back"), (DmaLoad.Fresh, "Buffers that are new every time") })
         {
+            if (stop())
+            {
+                return;
+            }
+
             text.WriteLine($"## {title}: MB/s of no pool, pool, adaptive; adaptive over the better of the two\n");
             text.WriteLine("| buffer | in flight | no pool | pool | adaptive | ratio |\n| --- | ---: | ---: | ---: | ---: | ---: |");
             var worst = double.MaxValue;

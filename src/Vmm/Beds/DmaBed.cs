@@ -46,12 +46,13 @@ internal sealed class DmaBed : IDisposable
     public DmaBed(DmaBedOptions options)
     {
         Memory = new(options.MemoryBytes);
-        Clock = new(2_112_000_000, options.Cost);
+        Clock = new(options.Hertz, options.Cost);
         Ledger = new(Clock);
         var sink = new Interrupts();
         var fabric = new DmaFabric(Memory, bus.Mmio, sink);
         var host = new PciHost(bus, fabric);
         var view = new GuestView(Memory, bus, Clock, Ledger);
+        sink.View = view;
         Port = new(fabric, Device);
         SecondPort = new(fabric, SecondDevice);
         AddIommu(options, fabric, host, view, sink);
@@ -79,7 +80,17 @@ internal sealed class DmaBed : IDisposable
         }
         else if (Viommu != null && ViommuDriver.TryFind(view, out var function))
         {
-            driver = new ViommuDriver(view, meter, pages, faults, function, options.BatchesMaps);
+            var paravirtual = new ViommuDriver(view, meter, pages, faults, function, options.BatchesMaps);
+            driver = paravirtual;
+            if (options.WatchesSync)
+            {
+                Watch = new(Viommu, paravirtual.IsLeaving);
+                Port.Translator = SecondPort.Translator = Watch;
+                if (Disk != null)
+                {
+                    Disk.Function.Dma.Translator = Watch;
+                }
+            }
         }
 
         var device = new DmaDevice(view, meter, pages, faults, driver, Device, options.Device with { RamEnd = options.MemoryBytes }, options.Cpus);
@@ -123,6 +134,9 @@ internal sealed class DmaBed : IDisposable
     /// <summary>The virtio-iommu, or null.</summary>
     public ViommuDevice? Viommu { get; private set; }
 
+    /// <summary>Finds synchronisations that the driver of the virtio-iommu left out, or null.</summary>
+    public SyncWatch? Watch { get; }
+
     /// <summary>The disk, or null.</summary>
     public NvmeController? Disk { get; }
 
@@ -147,7 +161,7 @@ internal sealed class DmaBed : IDisposable
         {
             Vtd = new(options.Vtd, Memory, sink, Clock);
             bus.Mmio.Map(Vtd.Name, VtdBase, VtdUnit.WindowSize, Vtd);
-            var price = options.Cost[CostKind.MmioUser];
+            var price = options.RegistersExit ? options.Cost[CostKind.MmioUser] : 0;
             view.Price(new(VtdBase, VtdUnit.WindowSize), CycleCause.Invalidation, price, price);
             Port.Translator = SecondPort.Translator = Vtd;
         }
@@ -208,8 +222,8 @@ internal sealed class DmaBed : IDisposable
 
     sealed class Interrupts : IInterruptSink
     {
-        public void Deliver(MsiMessage message)
-        {
-        }
+        public GuestView? View { get; set; }
+
+        public void Deliver(MsiMessage message) => View?.Raise((byte)message.Data);
     }
 }

@@ -15,14 +15,23 @@ internal sealed record DmaBedOptions
     /// <summary>The remapping unit, or null for none.</summary>
     public VtdOptions? Vtd { get; init; } = new() { AddressWidth = 48 };
 
+    /// <summary>An access to a register of the remapping unit leaves the guest; false for the machine's own unit, where the price of an invalidation has it in.</summary>
+    public bool RegistersExit { get; init; } = true;
+
     /// <summary>The virtio-iommu, or null for none; not both.</summary>
     public VirtioIommuOptions? Viommu { get; init; }
+
+    /// <summary>Every access through the virtio-iommu is checked for a synchronisation that was left out; slower.</summary>
+    public bool WatchesSync { get; init; }
 
     /// <summary>The driver of the virtio-iommu notifies of the mappings of a list together.</summary>
     public bool BatchesMaps { get; init; } = true;
 
     /// <summary>Prices.</summary>
     public CostModel Cost { get; init; } = CostModel.Default;
+
+    /// <summary>Cycles in a second.</summary>
+    public ulong Hertz { get; init; } = 2_112_000_000;
 
     /// <summary>Prices of the layer's own work; null takes those of <see cref="Cost"/>.</summary>
     public DmaCost? Software { get; init; }

@@ -1,4 +1,3 @@
-using Vmm.Cli;
 using Vmm.GuestDma;
 
 namespace Vmm.Beds;
@@ -20,7 +19,7 @@ internal static class DmaPlans
     public static IReadOnlyList<int> PaperSizes { get; } = [4 << 10, 16 << 10, 64 << 10, 128 << 10];
 
     /// <summary>The table, or every combination at one size and depth.</summary>
-    /// <exception cref="UsageException">Only one of the two is given, or one is out of range.</exception>
+    /// <exception cref="ArgumentException">Only one of the two is given, or one is out of range.</exception>
     public static IEnumerable<DmaPoint> At(int? bytes, int? depth) => (bytes, depth) switch
     {
         (null, null) => Table,
@@ -30,7 +29,7 @@ internal static class DmaPlans
             from profile in DmaProfiles.Names
             from policy in iommu == "none" ? [DmaPolicy.Off] : Translating
             select new DmaPoint(load, bytes.Value, depth.Value, policy, iommu, profile),
-        _ => throw new UsageException($"--bytes and --depth: {bytes} and {depth} are not a multiple of 4096 up to 4194304 and 1 to 10000"),
+        _ => throw new ArgumentException($"--bytes and --depth: {bytes} and {depth} are not a multiple of 4096 up to 4194304 and 1 to 10000"),
     };
 
     /// <summary>From small to large and from few to many, past what pools hold.</summary>

@@ -39,7 +39,7 @@ internal enum DmaLoad
 /// <param name="Bytes">Bytes of an operation.</param>
 /// <param name="Depth">Operations in flight.</param>
 /// <param name="Policy">Policy.</param>
-/// <param name="Iommu">"none", "vtd", "vtd-cm" (caching mode), "viommu", "viommu-vfio", or "viommu-2021" (VFIO, and a driver that waits for each MAP).</param>
+/// <param name="Iommu">"none", "vtd-metal" (the machine's own: register writes are no exits), "vtd", "vtd-cm" (caching mode), "viommu", "viommu-vfio", or "viommu-2021" (VFIO, and a driver that waits for each MAP).</param>
 /// <param name="Profile">Cost profile.</param>
 internal sealed record DmaPoint(DmaLoad Load, int Bytes, int Depth, DmaPolicy Policy, string Iommu, string Profile)
 {
@@ -54,11 +54,20 @@ internal sealed record DmaPoint(DmaLoad Load, int Bytes, int Depth, DmaPolicy Po
     /// <summary>Bandwidth of the disk in bytes per second; null takes the profile's.</summary>
     public ulong? Bandwidth { get; init; }
 
+    /// <summary>Cycles in a second.</summary>
+    public ulong Hertz { get; init; } = 2_112_000_000;
+
+    /// <summary>The device may be malicious.</summary>
+    public bool Untrusted { get; init; }
+
+    /// <summary>A driver of a disk maps every page by itself.</summary>
+    public bool Piecewise { get; init; }
+
     /// <summary>Operations before measuring and while measuring; null chooses.</summary>
     public (int WarmUp, int Operations)? Count { get; init; }
 
     /// <summary>Names of IOMMUs.</summary>
-    public static IReadOnlyList<string> Iommus { get; } = ["none", "vtd", "vtd-cm", "viommu", "viommu-vfio", "viommu-2021"];
+    public static IReadOnlyList<string> Iommus { get; } = ["none", "vtd-metal", "vtd", "vtd-cm", "viommu", "viommu-vfio", "viommu-2021"];
 
     /// <summary>Measures.</summary>
     public MeasurementRow Run()
@@ -68,16 +77,18 @@ internal sealed record DmaPoint(DmaLoad Load, int Bytes, int Depth, DmaPolicy Po
         using var bed = new DmaBed(new()
         {
             MemoryBytes = Load == DmaLoad.Mask ? 1536 * OneMiB : 1024 * OneMiB,
-            Vtd = Iommu is "vtd" or "vtd-cm" ? new VtdOptions { AddressWidth = 48, CachingMode = Iommu == "vtd-cm" } : null,
+            RegistersExit = Iommu != "vtd-metal",
+            Vtd = Iommu is "vtd-metal" or "vtd" or "vtd-cm" ? new VtdOptions { AddressWidth = 48, CachingMode = Iommu == "vtd-cm" } : null,
             Viommu = Iommu.StartsWith("viommu", StringComparison.Ordinal) ? new VirtioIommuOptions { Backend = Iommu == "viommu" ? ViommuBackend.None : ViommuBackend.Vfio } : null,
             BatchesMaps = Iommu != "viommu-2021",
             Cost = Reprice?.Invoke(model) ?? model,
+            Hertz = Hertz,
             Policy = Policy,
             HasDisk = isDisk,
             DiskBandwidth = Bandwidth ?? (Profile == DmaProfiles.Chromebook ? DmaProfiles.ChromebookBandwidth : 2_650_000_000),
             DiskQueues = (1, 1024),
             KernelStart = Load == DmaLoad.Mask ? 1100 * OneMiB : 2 * OneMiB,
-            Device = new() { Mask = Load == DmaLoad.Mask ? (1ul << 30) - 1 : ulong.MaxValue },
+            Device = new() { Mask = Load == DmaLoad.Mask ? (1ul << 30) - 1 : ulong.MaxValue, Untrusted = Untrusted },
         });
         var load = CreateLoad(bed.Machine);
         // The adaptive policy has to learn first.
@@ -90,7 +101,7 @@ internal sealed record DmaPoint(DmaLoad Load, int Bytes, int Depth, DmaPolicy Po
 
     ILoad CreateLoad(MeasuredMachine machine) => Load switch
     {
-        DmaLoad.Read or DmaLoad.Write => new BlockLoad(machine, new(Bytes, Depth, Load == DmaLoad.Write, Work), DmaBed.DiskBlocks),
+        DmaLoad.Read or DmaLoad.Write => new BlockLoad(machine, new(Bytes, Depth, Load == DmaLoad.Write, Work, Piecewise), DmaBed.DiskBlocks),
         DmaLoad.Packets => new PacketLoad(machine, Application ?? 3000),
         DmaLoad.Request => new StreamLoad(machine, new(Bytes, 1, 4096, DmaDirection.ToDevice, Work, 10_000)),
         // Larger buffers are made of larger pieces, as the memory of large buffers is.

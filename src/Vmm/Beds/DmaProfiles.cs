@@ -30,4 +30,19 @@ internal static class DmaProfiles
 
     /// <summary>Bandwidth of its disk in bytes per second.</summary>
     public const ulong ChromebookBandwidth = 1_370_000_000;
+
+    /// <summary>
+    /// The same processor without a hypervisor, at its highest clock: copying takes as long as in the fit, as memory is no
+    /// faster; the wait for an invalidation is fitted to the published load of its untrusted disk.
+    /// </summary>
+    public static CostModel OnTheMachine(CostModel model) => model.With(CostKind.CopyLineCold, 34).With(CostKind.IotlbInvalidation, 1350);
+
+    /// <summary>Highest clock of that processor, in cycles per second.</summary>
+    public const ulong TurboHertz = 4_200_000_000;
+
+    /// <summary>Everything of an I/O that is not mapping there: 4 us.</summary>
+    public const ulong InternalApplication = 16_800;
+
+    /// <summary>Bandwidth of the internal disk in bytes per second, fitted to the same load.</summary>
+    public const ulong InternalBandwidth = 927_000_000;
 }

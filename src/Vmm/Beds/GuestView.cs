@@ -25,6 +25,8 @@ internal sealed class GuestView(GuestMemory memory, SystemBus bus, VirtualClock 
     /// <inheritdoc/>
     public int Cpu { get; set; }
 
+    readonly bool[] pending = new bool[256];
+
     readonly List<(PciWindow Window, CycleCause Cause, ulong Read, ulong Write)> windows = [];
 
     /// <summary>Prices the registers of a device: an access, and as what its work for a write counts. Others are free, as those of an assigned device.</summary>
@@ -78,6 +80,15 @@ internal sealed class GuestView(GuestMemory memory, SystemBus bus, VirtualClock 
             clock.Trace?.Write("kvm_mmio", $"mmio write len {size} gpa 0x{address:x} val 0x{value:x}");
         }
     }
+
+    /// <summary>An interrupt arrives.</summary>
+    public void Raise(byte vector) => pending[vector] = true;
+
+    /// <inheritdoc/>
+    public bool IsInterruptPending(byte vector) => pending[vector];
+
+    /// <inheritdoc/>
+    public void AcknowledgeInterrupt(byte vector) => pending[vector] = false;
 
     /// <inheritdoc/>
     public uint ReadConfig(Bdf function, int offset, int size) => (uint)ReadRegister(Ecam(function, offset), size);

@@ -12,7 +12,7 @@ namespace Vmm.Beds;
 internal static class PoolPaper
 {
     /// <summary>Published: throughput with pools over without, and what is left of the time in unmap, by size.</summary>
-    static readonly (int Bytes, double Gain, double UnmapFall)[] Published =
+    public static IReadOnlyList<(int Bytes, double Gain, double UnmapFall)> Published { get; } =
         [(4 << 10, 2.8, 0.97), (16 << 10, 4.7, 0.94), (64 << 10, 3.6, 0.90), (128 << 10, 3.6, 0.87)];
 
     /// <summary>Published: time in map falls by more than this.</summary>
@@ -74,11 +74,24 @@ internal static class PoolPaper
     {
         text.WriteLine("## Pooled bounce buffers beside the publication\n");
         Table(text, Run(DmaProfiles.Chromebook));
+        text.WriteLine();
+        if (stop())
+        {
+            return;
+        }
+
+        PoolLimit.Report(text);
+        PoolCompared.Report(text, stop);
         text.WriteLine("\n## The same at other prices (throughput with pools over without)\n");
         text.WriteLine("| profile | 4 KiB | 16 KiB | 64 KiB | 128 KiB |\n| --- | ---: | ---: | ---: | ---: |");
         foreach (var profile in CostProfiles.Names.TakeWhile(_ => !stop()))
         {
             text.WriteLine(Row(profile, Run(profile, adaptive: false)));
+        }
+
+        if (stop())
+        {
+            return;
         }
 
         text.WriteLine("\n## Sensitivity of that ratio to each price\n");

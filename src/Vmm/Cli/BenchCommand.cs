@@ -40,6 +40,11 @@ internal static class BenchCommand
                     BeyondPools.Report(Console.Out, result.GetValue(quick), () => interrupt.Requested);
                 }
 
+                if (interrupt.Requested)
+                {
+                    Console.Error.WriteLine("vmm: interrupted; the report ends early");
+                }
+
                 return ExitCode.Pass;
             }
 
@@ -54,7 +59,7 @@ internal static class BenchCommand
                 throw new UsageException($"--experiment: '{name}' is not table, paper, beyond or host");
             }
 
-            var points = DmaPlans.At(result.GetValue(bytes), result.GetValue(depth))
+            var points = Points(result.GetValue(bytes), result.GetValue(depth))
                 .Where(p => Matches(result.GetValue(load), p.Load.ToString()) && Matches(result.GetValue(policy), p.Policy.ToString()) &&
                     Matches(result.GetValue(iommu), p.Iommu) && Matches(result.GetValue(profile), p.Profile))
                 .Where((_, i) => !result.GetValue(quick) || i % 8 == 0)
@@ -75,6 +80,18 @@ internal static class BenchCommand
             return rows.Any(static r => r.Bad != 0) ? ExitCode.GuestFailed : ExitCode.Pass;
         });
         return new("bench", "Measure") { dma };
+    }
+
+    static IEnumerable<DmaPoint> Points(int? bytes, int? depth)
+    {
+        try
+        {
+            return DmaPlans.At(bytes, depth);
+        }
+        catch (ArgumentException bad)
+        {
+            throw new UsageException(bad.Message);
+        }
     }
 
     static List<MeasurementRow> Run(List<DmaPoint> points, Interrupt interrupt)

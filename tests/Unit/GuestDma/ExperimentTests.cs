@@ -21,6 +21,42 @@ public sealed class ExperimentTests
     }
 
     [Fact]
+    public void The_publication_itself_leaves_the_processor_no_room_to_be_the_limit_of_large_blocks()
+    {
+        var published = PoolPaper.Published.ToDictionary(static p => p.Bytes, static p => (p.Gain, 1 - p.UnmapFall));
+        foreach (var bytes in new[] { 64 << 10, 128 << 10 })
+        {
+            var (needed, possible) = PoolLimit.Unmap(published[16 << 10], published[bytes]);
+            Assert.True(needed > possible);
+            Assert.InRange(PoolLimit.Margin(published[16 << 10], published[bytes]), 0.01, 0.1);
+        }
+
+        // A consistent pair, made from A = 1, M = 1 and 4, U = 2 and 4 with an eighth left, is not refused.
+        var (need, can) = PoolLimit.Unmap((4 / 1.25, 0.125), (9 / 1.5, 0.125));
+        Assert.True(need <= can);
+    }
+
+    [Fact]
+    public void Where_the_processor_is_the_limit_adaptive_reads_faster_and_elsewhere_it_leaves_more_of_it()
+    {
+        foreach (var (bytes, disk, least) in new[] { (4 << 10, 1, 1.03), (16 << 10, 1, 1.1), (64 << 10, 1, 1.0), (64 << 10, 0, 1.5), (128 << 10, 0, 2.0) })
+        {
+            var line = PoolCompared.Run(bytes, disk);
+            Assert.True(line.Throughput >= least, $"{line}");
+            Assert.True(line.Cycles < 0.97, $"{line}");
+        }
+    }
+
+    [Fact]
+    public void The_published_load_of_the_untrusted_disk_is_reproduced_and_adaptive_halves_it()
+    {
+        var load = PoolCompared.Untrusted();
+        Assert.InRange(load.Without / PoolCompared.PublishedLoad.Without, 0.95, 1.05);
+        Assert.InRange(load.Pool / PoolCompared.PublishedLoad.With, 0.95, 1.05);
+        Assert.True(load.Pool < load.Without && load.Adaptive < load.Pool / 2);
+    }
+
+    [Fact]
     public void Past_the_limits_of_the_pools_the_adaptive_policy_keeps_up_with_the_better_way()
     {
         foreach (var load in new[] { DmaLoad.Stream, DmaLoad.Fresh })

@@ -38,6 +38,7 @@ public sealed class FailureSweepTests(ITestOutputHelper output)
         Policy = policy, MemoryBytes = 8 << 20, HasDisk = false,
         Vtd = iommu == "vtd" ? new VtdOptions { Profile = VtdProfile.Strict, CachingMode = false, AddressWidth = 48 } : null,
         Viommu = iommu == "viommu" ? new VirtioIommuOptions() : null,
+        WatchesSync = true,
         Device = new() { BypassWindow = 1ul << 38, Arenas = Few, AdoptedBuffers = 8 },
         Second = new() { Untrusted = true, Pool = new() { Slots = 2 }, Arenas = Few, AdoptedBuffers = 8 },
     });
@@ -92,7 +93,7 @@ public sealed class FailureSweepTests(ITestOutputHelper output)
         models[0].Drain();
         models[1].Drain();
         Assert.Equal(start, Close(bed));
-        Assert.Equal(0ul, bed.Vtd?.MissingInvalidations.Total ?? 0);
+        Assert.Equal((0ul, 0ul), (bed.Vtd?.MissingInvalidations.Total ?? 0, bed.Watch?.Findings ?? 0));
         return (faults.LastFailed, attempts);
     }
 

@@ -44,6 +44,7 @@ public sealed class LayerPropertyTests(ITestOutputHelper output)
             Policy = policy, MemoryBytes = 64 << 20, HasDisk = false,
             Vtd = iommu == "vtd" ? new VtdOptions { Profile = VtdProfile.Strict, CachingMode = false, AddressWidth = 48 } : null,
             Viommu = iommu == "viommu" ? new VirtioIommuOptions() : null,
+            WatchesSync = true,
             Device = new() { Arenas = arenas, AdoptedBuffers = 8, BypassWindow = BypassWindow },
             Second = new() { Arenas = arenas, AdoptedBuffers = 8, Untrusted = true, AlwaysBounceLimit = 20_000, Pool = new() { Slots = 8 } },
         });
@@ -114,7 +115,7 @@ public sealed class LayerPropertyTests(ITestOutputHelper output)
             Assert.Equal(start, Close(bed));
         }
 
-        Assert.Equal(0ul, bed.Vtd?.MissingInvalidations.Total ?? 0);
+        Assert.Equal((0ul, 0ul), (bed.Vtd?.MissingInvalidations.Total ?? 0, bed.Watch?.Findings ?? 0));
         foreach (var site in Enum.GetValues<AllocationSite>())
         {
             output.WriteLine($"{site}: {bed.Machine.Faults.Failures(site)} of {bed.Machine.Faults.AttemptsOf(site)} failed");

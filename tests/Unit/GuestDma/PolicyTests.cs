@@ -46,6 +46,36 @@ public sealed class PolicyTests
         Assert.Equal(0ul, bed.Vtd?.MissingInvalidations.Total ?? 0);
     }
 
+    [Theory]
+    [MemberData(nameof(Policies))]
+    public void No_mapping_of_the_paravirtual_unit_is_used_after_its_driver_gave_it_up(DmaPolicy policy)
+    {
+        using var bed = new DmaBed(Paravirtual(policy));
+        var load = new BlockLoad(bed.Machine, new(16 << 10, 16, false), DmaBed.DiskBlocks);
+        load.Run(500);
+        Assert.Equal((0, 0ul), (load.Bad, bed.Watch?.Findings ?? 0));
+    }
+
+    static DmaBedOptions Paravirtual(DmaPolicy policy) => Bed(policy) with { Vtd = null, Viommu = policy == DmaPolicy.Off ? null : new(), WatchesSync = true };
+
+    [Fact]
+    public void A_synchronisation_that_is_left_out_is_found()
+    {
+        // The disk writes its completion late: what it still uses after the driver gave it up is seen.
+        using var bed = new DmaBed(Paravirtual(DmaPolicy.Strict) with { HasDisk = false });
+        ((Vmm.GuestDma.Drivers.VirtioIommu.ViommuDomain)bed.Machine.Device.Translated!.Translations.Domain).LeaveOut = 7;
+        var mapper = bed.Machine.Device.Mapper;
+        Assert.True(bed.Machine.Pages.TryAllocate(0, Vmm.GuestDma.Guest.AllocationSite.Buffer, out var page));
+        for (var i = 1; i <= 70; i++)
+        {
+            var address = mapper.MapPage(page, 4096, DmaDirection.Bidirectional);
+            Assert.True(bed.Port.TryRead(address, out uint _));
+            mapper.UnmapPage(address, 4096, DmaDirection.Bidirectional);
+            Assert.Equal(i % 7 == 0, bed.Port.TryRead(address, out uint _));
+            Assert.Equal((ulong)(i / 7), bed.Watch!.Findings);
+        }
+    }
+
     [Fact]
     public void An_invalidation_that_is_left_out_is_found()
     {

@@ -56,6 +56,22 @@ sealed class RequestRing(IGuestView view, Gpa descriptors, Gpa available, Gpa us
         Requests++;
     }
 
+    /// <summary>True when an UNMAP of the address waits.</summary>
+    public bool HoldsUnmap(uint domain, ulong address)
+    {
+        for (var i = 1; i <= Pending; i++)
+        {
+            var request = view.Memory(buffers + (ulong)((index - i & Capacity - 1) * BufferBytes), VirtioIommuLayout.UnmapSize);
+            if (request[0] == (byte)VirtioIommuRequest.Unmap && BinaryPrimitives.ReadUInt32LittleEndian(request[4..]) == domain &&
+                address >= BinaryPrimitives.ReadUInt64LittleEndian(request[8..]) && address <= BinaryPrimitives.ReadUInt64LittleEndian(request[16..]))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
     readonly int[] lengths = new int[Capacity];
     bool failed;
 

@@ -41,7 +41,7 @@ public sealed class ViommuDomain : IIommuDomain
     /// <inheritdoc/>
     public bool TryMap(ulong address, Gpa target, ulong bytes, DmaProtection protection)
     {
-        if (driver.Faults.Fails(AllocationSite.Request))
+        if (driver.Allocations.Fails(AllocationSite.Request))
         {
             return false;
         }

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using Vmm.GuestDma.Cost;
 using Vmm.GuestDma.Domains;
+using Vmm.GuestDma.Faults;
 using Vmm.GuestDma.Guest;
 using Vmm.Platform.Dma;
 using Vmm.Platform.Memory;
@@ -20,6 +21,7 @@ public sealed class ViommuDriver : IIommuDriver
 
     readonly ulong features;
     readonly uint lastDomain;
+    readonly EventRing events;
     readonly Dictionary<Bdf, ViommuDomain> attached = [];
     uint nextDomain;
 
@@ -35,7 +37,7 @@ public sealed class ViommuDriver : IIommuDriver
     {
         View = view;
         Meter = meter;
-        Faults = faults;
+        Allocations = faults;
         BatchesMaps = batchesMaps;
         var transport = new VirtioTransport(view, function);
         features = transport.Negotiate(Wanted);
@@ -52,6 +54,9 @@ public sealed class ViommuDriver : IIommuDriver
         view.Memory(memory, 8 * 4096).Clear();
         Ring = new(view, memory, memory + 4096, memory + 2 * 4096, memory + 4 * 4096);
         Ring.Doorbell = transport.EnableQueue(L.RequestQueue, RequestRing.Entries, memory.Value, memory.Value + 4096, memory.Value + 2 * 4096);
+        events = new(view, memory + 3 * 4096, memory + 6 * 4096);
+        events.Fill();
+        events.Doorbell = transport.EnableQueue(L.EventQueue, EventRing.Entries, events.Descriptors.Value, events.Available.Value, events.Used.Value);
         Limit = Math.Min(LargestAddress, (features & (ulong)VirtioIommuFeatures.InputRange) != 0 ? view.ReadRegister(transport.Device + L.InputEnd, 8) : ulong.MaxValue);
         nextDomain = (uint)view.ReadRegister(transport.Device + L.DomainStart, 4) + 1;
         lastDomain = (features & (ulong)VirtioIommuFeatures.DomainRange) != 0 ? (uint)view.ReadRegister(transport.Device + L.DomainEnd, 4) : uint.MaxValue;
@@ -71,11 +76,24 @@ public sealed class ViommuDriver : IIommuDriver
     /// <inheritdoc/>
     public ulong Invalidations => Ring.Kicks;
 
+    /// <inheritdoc/>
+    public FaultReports Faults => events.Reports;
+
+    /// <inheritdoc/>
+    public bool HasFaults => events.IsPending;
+
+    /// <inheritdoc/>
+    public int HandleFaults() => events.Handle();
+
+    /// <summary>True when the end of a device's mapping of an address was asked for and not waited for.</summary>
+    public bool IsLeaving(Bdf device, ulong address) =>
+        Ring.Pending > 0 && attached.TryGetValue(device, out var domain) && Ring.HoldsUnmap(domain.Id, address);
+
     internal IGuestView View { get; }
 
     internal CostMeter Meter { get; }
 
-    internal AllocationFaults Faults { get; }
+    internal AllocationFaults Allocations { get; }
 
     internal RequestRing Ring { get; }
 

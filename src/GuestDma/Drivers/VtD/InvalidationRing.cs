@@ -10,7 +10,7 @@ namespace Vmm.GuestDma.Drivers.VtD;
 /// </summary>
 sealed class InvalidationRing(IGuestView view, ulong registers, Gpa ring, Gpa status)
 {
-    const int Entries = 256, PollLimit = 1000;
+    const int Entries = 256, PollLimit = 1000, MostAttempts = 4;
     int tail;
 
     /// <summary>Descriptors submitted, without waits.</summary>
@@ -19,6 +19,9 @@ sealed class InvalidationRing(IGuestView view, ulong registers, Gpa ring, Gpa st
     /// <summary>Submissions, each with a wait.</summary>
     public ulong Waits { get; private set; }
 
+    /// <summary>Errors of the queue that were put right.</summary>
+    public ulong Errors { get; private set; }
+
     /// <summary>Sets the queue up and turns it on (VT-d §6.5.2.2).</summary>
     public void Enable()
     {
@@ -26,8 +29,24 @@ sealed class InvalidationRing(IGuestView view, ulong registers, Gpa ring, Gpa st
         view.WriteRegister(registers + VtdRegister.IQA, 8, ring.Value);
     }
 
-    /// <summary>Submits descriptors and waits for them. Throws when the unit stops on an error: the descriptors were wrong.</summary>
+    /// <summary>
+    /// Submits descriptors and waits for them. After an error of the queue (VT-d §6.5.2.10) all are submitted again; what fails
+    /// every time, or has no error to show, throws: the descriptors are wrong, or the unit is.
+    /// </summary>
     public void Submit(ReadOnlySpan<InvalidationDescriptor> descriptors)
+    {
+        Submitted += (ulong)descriptors.Length;
+        Waits++;
+        for (var attempt = 1; !TrySubmit(descriptors); attempt++)
+        {
+            if (attempt == MostAttempts || !TryRecover())
+            {
+                throw new InvalidOperationException($"vt-d: an invalidation does not end; FSTS is 0x{view.ReadRegister(registers + VtdRegister.FSTS, 4):x}");
+            }
+        }
+    }
+
+    bool TrySubmit(ReadOnlySpan<InvalidationDescriptor> descriptors)
     {
         foreach (var descriptor in descriptors)
         {
@@ -37,15 +56,37 @@ sealed class InvalidationRing(IGuestView view, ulong registers, Gpa ring, Gpa st
         view.Store(status, 0);
         Put(new InvalidationDescriptor { Type = InvalidationType.Wait, SW = true, StatusData = 1, StatusAddress = status.Value });
         view.WriteRegister(registers + VtdRegister.IQT, 8, (ulong)tail * 16);
-        Submitted += (ulong)descriptors.Length;
-        Waits++;
-        for (var i = 0; (uint)view.Load(status) != 1; i++)
+        for (var i = 0; i < PollLimit; i++)
         {
-            if (i == PollLimit)
+            if ((uint)view.Load(status) == 1)
             {
-                throw new InvalidOperationException($"vt-d: an invalidation does not end; FSTS is 0x{view.ReadRegister(registers + VtdRegister.FSTS, 4):x}");
+                return true;
             }
         }
+
+        return false;
+    }
+
+    /// <summary>Clears the errors of the queue; a descriptor that the unit stopped at becomes a wait that does nothing. False: there is no error.</summary>
+    bool TryRecover()
+    {
+        var errors = (uint)view.ReadRegister(registers + VtdRegister.FSTS, 4) & (Fsts.IQE | Fsts.ITE | Fsts.ICE);
+        if (errors == 0)
+        {
+            return false;
+        }
+
+        Errors++;
+        if ((errors & Fsts.IQE) != 0)
+        {
+            var head = ring + (view.ReadRegister(registers + VtdRegister.IQH, 8) & 0xFF0);
+            var nothing = new InvalidationDescriptor { Type = InvalidationType.Wait };
+            view.Store(head, nothing.Low);
+            view.Store(head + 8, nothing.High);
+        }
+
+        view.WriteRegister(registers + VtdRegister.FSTS, 4, errors);
+        return true;
     }
 
     void Put(InvalidationDescriptor descriptor)

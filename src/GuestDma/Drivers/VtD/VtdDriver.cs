@@ -1,5 +1,6 @@
 using Vmm.GuestDma.Cost;
 using Vmm.GuestDma.Domains;
+using Vmm.GuestDma.Faults;
 using Vmm.GuestDma.Guest;
 using Vmm.Platform.Dma;
 using Vmm.Platform.Memory;
@@ -16,6 +17,7 @@ public sealed class VtdDriver : IIommuDriver
     const ushort BypassDomain = 1;
 
     readonly Gpa root;
+    readonly FaultReader faults;
     ushort domains = BypassDomain;
 
     /// <summary>Finds out what the unit can do and turns translation on; until a device is attached its DMA is blocked.</summary>
@@ -44,6 +46,8 @@ public sealed class VtdDriver : IIommuDriver
         Ring.Enable();
         Command(new Gcmd { QIE = true });
         FlushEverything();
+        faults = new(view, registers, Cap);
+        faults.Enable();
         Command(new Gcmd { TE = true, QIE = true });
     }
 
@@ -55,6 +59,18 @@ public sealed class VtdDriver : IIommuDriver
 
     /// <inheritdoc/>
     public ulong Invalidations => Ring.Submitted;
+
+    /// <inheritdoc/>
+    public FaultReports Faults => faults.Reports;
+
+    /// <inheritdoc/>
+    public bool HasFaults => faults.IsPending;
+
+    /// <inheritdoc/>
+    public int HandleFaults() => faults.Handle();
+
+    /// <summary>Errors of the invalidation queue that were put right.</summary>
+    public ulong QueueErrors => Ring.Errors;
 
     /// <summary>Times that the driver waited for invalidations.</summary>
     public ulong Waits => Ring.Waits;

@@ -4,7 +4,7 @@ using System.Text.Json;
 using Vmm.GuestDma.Cost;
 using Vmm.GuestDma.Measurement;
 
-namespace Vmm.Cli;
+namespace Vmm.Beds;
 
 /// <summary>Results as text, comma-separated values and JSON.</summary>
 internal static class DmaTable

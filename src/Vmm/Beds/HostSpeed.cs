@@ -1,12 +1,11 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.CompilerServices;
-using Vmm.Beds;
 using Vmm.GuestDma;
 using Vmm.GuestDma.Guest;
 using Vmm.Iommu;
 
-namespace Vmm.Cli;
+namespace Vmm.Beds;
 
 /// <summary>How fast the layer and the models under it run on this host. The only experiment whose numbers vary.</summary>
 internal static class HostSpeed

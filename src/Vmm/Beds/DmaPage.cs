@@ -4,7 +4,7 @@ using System.Text;
 using Vmm.GuestDma.Cost;
 using Vmm.GuestDma.Measurement;
 
-namespace Vmm.Cli;
+namespace Vmm.Beds;
 
 /// <summary>Results as one self-contained HTML page: plots for each IOMMU and profile, and the table.</summary>
 internal static class DmaPage
