@@ -4,6 +4,7 @@ using Google.Protobuf;
 using Google.Protobuf.Reflection;
 using Google.Protobuf.WellKnownTypes;
 using Vmm.Api.V1;
+using Vmm.Beds;
 using Vmm.Control.Operations;
 using Vmm.Grpc;
 using Vmm.Grpc.Client;
