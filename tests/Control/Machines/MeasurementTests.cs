@@ -4,6 +4,7 @@ using Google.Protobuf;
 using Google.Protobuf.Reflection;
 using Google.Protobuf.WellKnownTypes;
 using Google.Rpc;
+using Vmm.Beds;
 using Vmm.Api.V1;
 using Vmm.Cli;
 using Vmm.Control.Operations;
