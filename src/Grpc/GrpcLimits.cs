@@ -9,6 +9,9 @@ public sealed class GrpcLimits
     /// <summary>Largest message taken, in bytes, after decompression too.</summary>
     public int MaxReceiveMessage { get; init; } = DefaultMaxMessage;
 
+    /// <summary>Fields of a message taken, those of messages inside it and elements of packed fields included.</summary>
+    public int MaxReceiveFields { get; init; } = 100_000;
+
     /// <summary>Largest message sent, in bytes.</summary>
     public int MaxSendMessage { get; init; } = DefaultMaxMessage;
 

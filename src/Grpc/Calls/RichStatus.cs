@@ -1,6 +1,7 @@
 using Google.Protobuf;
 using Google.Protobuf.WellKnownTypes;
 using Google.Rpc;
+using Vmm.Grpc.Wire;
 
 namespace Vmm.Grpc;
 
@@ -15,6 +16,9 @@ public static class RichStatus
 
     /// <summary>Most characters of an error's words.</summary>
     public const int MaxMessage = 1024;
+
+    /// <summary>Most bytes that they take as a header, where a character may take twelve.</summary>
+    public const int MaxMessageBytes = 2048;
 
     /// <summary>An error with details, messages of google.rpc such as ErrorInfo, BadRequest, ResourceInfo.</summary>
     public static RpcException Error(StatusCode code, string message, params IEnumerable<IMessage> details)
@@ -48,7 +52,30 @@ public static class RichStatus
         }
     }
 
-    internal static string Short(string message) => message.Length <= MaxMessage ? message : string.Concat(message.AsSpan(0, MaxMessage - 3), "...");
+    /// <summary>The words, or their beginning and dots.</summary>
+    internal static string Short(string message)
+    {
+        if (message.Length <= MaxMessage && message.Length <= MaxMessageBytes / 12)
+        {
+            return message;
+        }
+
+        // Kept: how much is sure to leave room for the dots.
+        int length = 0, bytes = 0, kept = 0;
+        foreach (var rune in message.EnumerateRunes())
+        {
+            bytes += PercentEncoding.IsPlain(rune) ? 1 : 3 * rune.Utf8SequenceLength;
+            length += rune.Utf16SequenceLength;
+            if (length > MaxMessage || bytes > MaxMessageBytes)
+            {
+                return string.Concat(message.AsSpan(0, kept), "...");
+            }
+
+            kept = length <= MaxMessage - 3 && bytes <= MaxMessageBytes - 3 ? length : kept;
+        }
+
+        return message;
+    }
 
     static void AddFitting(Google.Rpc.Status status, IMessage detail)
     {

@@ -11,6 +11,9 @@ internal static class Admission
 {
     public const string ContentType = "application/grpc";
 
+    /// <summary>What is spoken, as answers tell it.</summary>
+    public const string Encodings = "identity," + Gzip.Name;
+
     const string Bearer = "Bearer ";
 
     /// <summary>Whether this is gRPC at all; if not, an HTTP status is set and the answer is complete.</summary>
@@ -53,7 +56,7 @@ internal static class Admission
             return null;
         }
 
-        http.Response.Headers.GrpcAcceptEncoding = "identity,gzip";
+        http.Response.Headers.GrpcAcceptEncoding = Encodings;
         return new RpcException(StatusCode.Unimplemented, $"grpc-encoding '{RichStatus.Short(encoding)}' is not spoken");
     }
 

@@ -24,6 +24,7 @@ internal sealed partial class GrpcServer : IDisposable
         this.limits = new MessageLimits
         {
             MaxReceive = limits.MaxReceiveMessage,
+            MaxFields = limits.MaxReceiveFields,
             MaxSend = limits.MaxSendMessage,
             MessageTimeout = limits.MessageTimeout,
             SendTimeout = limits.SendTimeout,

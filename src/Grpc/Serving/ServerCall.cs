@@ -38,6 +38,7 @@ internal sealed class ServerCall : ServerCallContext, IDisposable
         StartClock(http.Request.Headers.GrpcTimeout);
         ReadBinaryHeaders();
         http.Response.ContentType = Admission.ContentType;
+        http.Response.Headers.GrpcAcceptEncoding = Admission.Encodings;
     }
 
     public BoundMethod Bound { get; }

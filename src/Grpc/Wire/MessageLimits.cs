@@ -5,6 +5,9 @@ internal sealed class MessageLimits
 {
     public int MaxReceive { get; init; } = GrpcLimits.DefaultMaxMessage;
 
+    /// <summary>Most fields of a message received.</summary>
+    public int MaxFields { get; init; } = int.MaxValue;
+
     public int MaxSend { get; init; } = GrpcLimits.DefaultMaxMessage;
 
     /// <summary>Longest time from the first byte of a message to its last.</summary>

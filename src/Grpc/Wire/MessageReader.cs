@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Buffers.Binary;
 using System.IO.Pipelines;
 using Google.Protobuf;
+using Google.Protobuf.Reflection;
 
 namespace Vmm.Grpc.Wire;
 
@@ -149,9 +150,14 @@ internal sealed class MessageReader(PipeReader input, MessageLimits limits, stri
         return Parse(new ReadOnlySequence<byte>(plain.Written), parser);
     }
 
-    static T Parse<T>(ReadOnlySequence<byte> body, MessageParser<T> parser)
+    T Parse<T>(ReadOnlySequence<byte> body, MessageParser<T> parser)
         where T : IMessage<T>
     {
+        if (limits.MaxFields != int.MaxValue && FieldCount.IsOver(body, MessageType<T>.Descriptor, limits.MaxFields))
+        {
+            throw new RpcException(StatusCode.ResourceExhausted, $"a message has more than {limits.MaxFields} fields");
+        }
+
         try
         {
             return parser.ParseFrom(body);
@@ -160,6 +166,13 @@ internal sealed class MessageReader(PipeReader input, MessageLimits limits, stri
         {
             throw new RpcException(new Status(StatusCode.Internal, "a message is not valid: " + error.Message), inner: error);
         }
+    }
+
+    /// <summary>Descriptor of a message type.</summary>
+    static class MessageType<T>
+        where T : IMessage<T>
+    {
+        public static readonly MessageDescriptor Descriptor = Activator.CreateInstance<T>().Descriptor;
     }
 
     static RpcException Broken(string what) => new(StatusCode.Internal, what);

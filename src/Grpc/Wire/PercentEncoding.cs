@@ -8,6 +8,9 @@ internal static class PercentEncoding
 {
     static readonly SearchValues<char> Plain = SearchValues.Create([.. Enumerable.Range(0x20, 0x5F).Select(c => (char)c).Where(c => c != '%')]);
 
+    /// <summary>Sent as it is.</summary>
+    public static bool IsPlain(Rune rune) => rune.Value is >= 0x20 and <= 0x7E and not '%';
+
     public static string Encode(string text)
     {
         if (!text.AsSpan().ContainsAnyExcept(Plain))

@@ -28,6 +28,13 @@ public static class SnapshotFile
 
     static ReadOnlySpan<byte> Magic => "VMMSNAP\n"u8;
 
+    /// <summary>True when a file begins as snapshots do.</summary>
+    public static bool IsSnapshot(Stream stream)
+    {
+        Span<byte> begin = stackalloc byte[Magic.Length];
+        return stream.ReadAtLeast(begin, begin.Length, throwOnEndOfStream: false) == begin.Length && begin.SequenceEqual(Magic);
+    }
+
     /// <summary>Writes the machine's state to a file.</summary>
     public static void Save(VirtualMachine machine, Stream stream)
     {

@@ -78,6 +78,24 @@ public sealed class CallPartsTests
         Assert.True(status.Details[1].Is(ErrorInfo.Descriptor));
     }
 
+    [Theory]
+    [InlineData("x", 1024)]
+    [InlineData("%", 682)]
+    [InlineData("é", 341)]
+    [InlineData("☺", 227)]
+    [InlineData("😈", 170)]
+    public void Words_are_cut_where_a_header_would_be_too_long(string letter, int most)
+    {
+        string Words(int count) => string.Concat(Enumerable.Repeat(letter, count));
+        Assert.Equal(Words(most), RichStatus.Short(Words(most)));
+        var cut = RichStatus.Short(Words(most + 1));
+        Assert.StartsWith(Words(most - 3), cut);
+        Assert.EndsWith(letter + "...", cut);
+        Assert.InRange(cut.Length, 1, RichStatus.MaxMessage);
+        Assert.InRange(PercentEncoding.Encode(cut).Length, 1, RichStatus.MaxMessageBytes);
+        Assert.Equal(cut, RichStatus.Short(cut));
+    }
+
     [Fact]
     public void A_few_details_stay_whole()
     {

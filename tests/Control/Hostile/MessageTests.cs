@@ -54,6 +54,38 @@ public sealed class MessageTests : HostileTests
         Assert.Equal((int)StatusCode.ResourceExhausted, (await connection.AnswerAsync(1)).GrpcStatus);
     }
 
+    public static TheoryData<string, string> Crowds => new()
+    {
+        { "messages", "1A00" },
+        { "messages that are not known", "A23E00" },
+        { "groups", "A33EA43E" },
+        { "numbers that are not known", "A83E01" },
+        { "messages inside messages", "1A063A003A003A00" },
+    };
+
+    /// <summary>Two bytes would become an object of a hundred, four million bytes more than the server may take.</summary>
+    [Theory]
+    [MemberData(nameof(Crowds))]
+    public async Task A_message_of_a_million_fields_is_RESOURCE_EXHAUSTED_without_its_memory(string what, string field)
+    {
+        var one = Convert.FromHexString(field);
+        var body = new byte[(4 << 20) / one.Length * one.Length];
+        for (var i = 0; i < body.Length; i += one.Length)
+        {
+            one.CopyTo(body, i);
+        }
+
+        var frame = Frame.Message(Pack(body), 1);
+        GC.Collect();
+        var before = GC.GetTotalAllocatedBytes();
+        var connection = await OpenAsync();
+        await connection.SendAsync(Frame.Headers(1, false, RawConnection.CallHeaders(Unary, ("grpc-encoding", "gzip"))));
+        await SendAllAsync(connection, frame);
+        var answer = await connection.AnswerAsync(1);
+        Assert.Equal((what, (int)StatusCode.ResourceExhausted), (what, answer.GrpcStatus));
+        Assert.InRange(GC.GetTotalAllocatedBytes() - before, 0, 64 << 20);
+    }
+
     [Fact]
     public async Task A_message_of_exactly_4_MiB_is_taken()
     {

@@ -5,6 +5,7 @@ using Google.Rpc;
 using Grpc.Health.V1;
 using Grpc.Testing;
 using Vmm.ControlTests.Kit;
+using Vmm.ControlTests.Kit.Http2;
 using Vmm.Grpc;
 using Vmm.Grpc.Client;
 using Vmm.Grpc.Hosting;
@@ -108,6 +109,17 @@ public sealed class ControlHostTests
         await stopping.WaitAsync(TimeSpan.FromSeconds(20));
         Assert.False(File.Exists(server.SocketPath));
         Assert.Equal(StatusCode.Unavailable, await CodeAsync(() => CheckAsync(channel)));
+    }
+
+    [Fact]
+    public async Task A_connection_without_calls_gets_GOAWAY_when_the_server_stops()
+    {
+        await using var server = await TestServer.StartAsync();
+        using var connection = await RawConnection.OpenAsync(server.SocketPath);
+        await connection.SendAsync(Frame.Headers(1, true, RawConnection.CallHeaders("/grpc.testing.TestService/EmptyCall")));
+        await connection.AnswerAsync(1);
+        await server.Host.StopAsync();
+        Assert.Equal(0, await connection.EndAsync());
     }
 
     [Fact]

@@ -149,6 +149,33 @@ public sealed class ControlPlaneTests(ControlFixture control) : ControlCaller(co
     }
 
     [Fact]
+    public async Task A_snapshot_replaces_a_snapshot_and_nothing_else()
+    {
+        await Create("saver", new() { MemoryBytes = 16 << 20 });
+        Task<SaveSnapshotResponse> Save(string name) =>
+            Call<SaveSnapshotRequest, SaveSnapshotResponse>(SnapshotReflection.Descriptor, "SaveSnapshot", new() { Machine = "saver", Path = Path.Combine(Control.Images.Folder, name) });
+        await Save("twice.snap");
+        await Save("twice.snap");
+        var disk = Path.Combine(Control.Images.Folder, "disk.img");
+        await File.WriteAllTextAsync(disk, "somebody's disk");
+        using (var fifo = System.Diagnostics.Process.Start("mkfifo", Path.Combine(Control.Images.Folder, "fifo")))
+        {
+            await fifo.WaitForExitAsync();
+        }
+
+        Directory.CreateDirectory(Path.Combine(Control.Images.Folder, "folder"));
+        foreach (var name in new[] { "disk.img", "fifo", "folder" })
+        {
+            Assert.Equal("FILE", Detail<PreconditionFailure>(await Fails(Grpc.StatusCode.FailedPrecondition, Save(name))).Violations[0].Type);
+        }
+
+        Assert.Equal("somebody's disk", await File.ReadAllTextAsync(disk));
+        Assert.Empty(Directory.EnumerateFiles(Control.Images.Folder, "*.partial"));
+        await Fails(Grpc.StatusCode.FailedPrecondition, Save("absent/x.snap"));
+        await Delete("saver");
+    }
+
+    [Fact]
     public async Task Memory_that_is_written_is_read_back_in_chunks()
     {
         await Create("memory");

@@ -56,6 +56,13 @@ public sealed class IommuServiceTests(ControlFixture control) : ControlCaller(co
         await Expect(model, "READY");
 
         var domain = Assert.Single((await Iommu<ListDomainsRequest, ListDomainsResponse>("ListDomains", new() { Machine = model })).Domains, d => d.Devices.Contains(Disk));
+        var page = await Iommu<ListDomainsRequest, ListDomainsResponse>("ListDomains", new() { Machine = model, PageSize = 1 });
+        Assert.Single(page.Domains);
+        if (page.NextPageToken.Length != 0)
+        {
+            Assert.True((await Iommu<ListDomainsRequest, ListDomainsResponse>("ListDomains", new() { Machine = model, PageToken = page.NextPageToken })).Domains[0].Id > page.Domains[0].Id);
+        }
+
         var mappings = await Dump(model);
         Assert.Equal(mappings.Sum(m => (decimal)m.Length), (await Dump(model, limit: 3)).Sum(m => (decimal)m.Length));
         Assert.Equal(mappings.OrderBy(m => m.Iova), mappings);

@@ -15,8 +15,8 @@ internal interface IIommuView
     /// <summary>The unit has page tables for each PASID.</summary>
     bool HasPasids { get; }
 
-    /// <summary>Domains that were used.</summary>
-    ListDomainsResponse Domains();
+    /// <summary>Domains that were used, from a number on and in the order of their numbers.</summary>
+    IEnumerable<IommuDomain> Domains(uint from);
 
     /// <summary>Explains one translation.</summary>
     TranslateResponse Translate(in DmaRequest request);

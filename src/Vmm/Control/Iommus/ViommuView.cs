@@ -13,25 +13,15 @@ internal sealed class ViommuView(VirtualMachine machine, ViommuDevice device) : 
     public bool HasPasids => false;
 
     /// <summary>Domains that live, and those that are gone with what they counted.</summary>
-    public ListDomainsResponse Domains()
+    public IEnumerable<IommuDomain> Domains(uint from)
     {
-        var response = new ListDomainsResponse();
         var live = device.Domains.ToDictionary(d => d.Id);
-        foreach (var (id, counters) in device.DomainCounters)
+        var counters = device.DomainCounters.ToDictionary(c => c.Id, c => c.Counters);
+        return live.Keys.Union(counters.Keys).Where(id => id >= from).Order().Select(id =>
         {
-            if (live.Remove(id, out var domain))
-            {
-                response.Domains.Add(Describe(domain, counters));
-            }
-            else
-            {
-                response.Domains.Add(new IommuDomain { Id = id, Counts = Describe(counters) });
-            }
-        }
-
-        // Domains beyond those with counters of their own.
-        response.Domains.Add(live.Values.OrderBy(d => d.Id).Select(d => Describe(d, default)));
-        return response;
+            var counts = counters.GetValueOrDefault(id);
+            return live.TryGetValue(id, out var domain) ? Describe(domain, counts) : new IommuDomain { Id = id, Counts = Describe(counts) };
+        });
     }
 
     IommuDomain Describe(ViommuDomain domain, in ViommuCounters counters) => new()

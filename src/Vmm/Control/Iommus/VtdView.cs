@@ -14,21 +14,18 @@ internal sealed class VtdView(VirtualMachine machine, VtdUnit unit) : IIommuView
     public bool HasPasids => true;
 
     /// <inheritdoc/>
-    public ListDomainsResponse Domains()
+    public IEnumerable<IommuDomain> Domains(uint from)
     {
         var bound = machine.Pci.Pci.Functions.Where(f => f.Dma.Translator == unit)
             .Select(f => (f.Address, unit.Explain(new(f.Address, new Iova(0), DmaAccess.Read)).Domain)).ToLookup(f => f.Domain, f => f.Address.ToString());
-        var response = new ListDomainsResponse();
-        for (var id = 0; id < 65536; id++)
+        for (var id = from; id <= ushort.MaxValue; id++)
         {
-            var counts = Describe(unit.Counters.Domain((ushort)id));
-            if (counts.CalculateSize() != 0 || bound.Contains((ushort)id))
+            var counters = unit.Counters.Domain((ushort)id);
+            if ((counters.Hits | counters.Misses | counters.Walks | counters.PassedThrough | counters.Faults | counters.Invalidations) != 0 || bound.Contains((ushort)id))
             {
-                response.Domains.Add(new IommuDomain { Id = (uint)id, Counts = counts, Devices = { bound[(ushort)id] } });
+                yield return new() { Id = id, Counts = Describe(counters), Devices = { bound[(ushort)id] } };
             }
         }
-
-        return response;
     }
 
     static TranslationCounts Describe(TranslationCounters counters) => new()

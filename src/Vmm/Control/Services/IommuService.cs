@@ -1,3 +1,4 @@
+using System.Globalization;
 using Vmm.Api.V1;
 using Vmm.Control.Hosting;
 using Vmm.Control.Iommus;
@@ -10,11 +11,19 @@ namespace Vmm.Control.Services;
 /// <summary>vmm.v1.IommuService.</summary>
 internal sealed class IommuService(MachineRegistry machines)
 {
-    const int MappingsPerMessage = 4096;
+    const int MappingsPerMessage = 4096, DomainsPerPage = 10_000;
 
     /// <summary>The methods.</summary>
     public MethodTable Methods => new MethodTable(IommuReflection.Descriptor.Services[0])
-        .Unary<ListDomainsRequest, ListDomainsResponse>("ListDomains", (r, c) => Look(r.Machine, unit => unit.Domains(), c))
+        .Unary<ListDomainsRequest, ListDomainsResponse>("ListDomains", (r, c) =>
+        {
+            var from = 0u;
+            var violations = new Violations();
+            violations.Require(r.PageSize <= DomainsPerPage, "page_size", $"at most {DomainsPerPage}");
+            violations.Require(r.PageToken.Length == 0 || uint.TryParse(r.PageToken, NumberStyles.None, CultureInfo.InvariantCulture, out from), "page_token", "not a token of this method");
+            violations.Throw();
+            return Look(r.Machine, unit => Domains(unit, from, r.PageSize == 0 ? DomainsPerPage : (int)r.PageSize), c);
+        })
         .Unary<TranslateRequest, TranslateResponse>("Translate", (r, c) =>
         {
             var request = Request(r.Bdf, r.Iova, r.Write ? DmaAccess.Write : DmaAccess.Read, r.HasPasid ? r.Pasid : null);
@@ -35,6 +44,12 @@ internal sealed class IommuService(MachineRegistry machines)
 
     Task<T> Look<T>(string machine, Func<IIommuView, T> look, ServerCallContext context) => machines.Get(machine).InvokeAsync(
         m => look(IIommuView.Of(m) ?? throw Errors.Precondition("IOMMU", machine, $"machine '{Errors.Plain(machine)}' has no remapping unit")), context.CancellationToken);
+
+    static ListDomainsResponse Domains(IIommuView unit, uint from, int size)
+    {
+        var found = unit.Domains(from).Take(size + 1).ToList();
+        return new() { Domains = { found.Take(size) }, NextPageToken = found.Count > size ? found[size].Id.ToString(CultureInfo.InvariantCulture) : "" };
+    }
 
     static DmaRequest Request(string bdf, ulong iova, DmaAccess access, uint? pasid)
     {

@@ -30,10 +30,16 @@ internal sealed class SnapshotService(MachineRegistry machines, PathPolicy paths
     /// <summary>Writes beside the file first, so that nobody ever sees half a snapshot.</summary>
     static ulong Save(VirtualMachine machine, string path)
     {
-        var partial = path + ".partial";
+        if (Path.Exists(path) && !IsSnapshot(path))
+        {
+            throw Errors.Precondition("FILE", "path", "there is something that is no snapshot: it is not replaced");
+        }
+
+        // A name that nobody has, and never through a link: the folder may be shared.
+        var partial = $"{path}.{Guid.NewGuid():n}.partial";
         try
         {
-            using (var file = new FileStream(partial, FileMode.Create, FileAccess.Write, FileShare.None))
+            using (var file = new FileStream(partial, FileMode.CreateNew, FileAccess.Write, FileShare.None))
             {
                 SnapshotFile.Save(machine, file);
             }
@@ -43,8 +49,32 @@ internal sealed class SnapshotService(MachineRegistry machines, PathPolicy paths
         }
         catch (Exception bad) when (bad is IOException or UnauthorizedAccessException)
         {
-            File.Delete(partial);
+            // Not so where its folder is missing.
+            if (File.Exists(partial))
+            {
+                File.Delete(partial);
+            }
+
             throw Errors.Precondition("FILE", "path", "the host could not write the file");
+        }
+    }
+
+    static bool IsSnapshot(string path)
+    {
+        try
+        {
+            // Pipes and devices have no length; opening a pipe would wait for a writer.
+            if (new FileInfo(path) is not { Exists: true, Length: > 0 })
+            {
+                return false;
+            }
+
+            using var file = new FileStream(path, FileMode.Open, FileAccess.Read);
+            return SnapshotFile.IsSnapshot(file);
+        }
+        catch (Exception bad) when (bad is IOException or UnauthorizedAccessException)
+        {
+            return false;
         }
     }
 
