@@ -1,9 +1,13 @@
 using Vmm.Beds;
 using Vmm.GuestDma;
+using Vmm.GuestDma.Drivers.Nvme;
+using Vmm.GuestDma.Guest;
 using Vmm.Guests.DmaGuest;
 using Vmm.Guests.Fidelity;
 using Vmm.Iommu;
 using Vmm.Machine;
+using Vmm.Specs.Virtio;
+using Vmm.Specs.VtD;
 using Vmm.VirtioIommu;
 using Xunit;
 using Xunit.Abstractions;
@@ -78,6 +82,42 @@ public sealed class DmaGuestTests(ITestOutputHelper log)
 
         // UNMAP requests go with the next mapping, so that a flush by time mostly finds none.
         Assert.True(isViommu || timed > 0, "the timer never ran out");
+    }
+
+    /// <summary>
+    /// The disk drivers differ too: the guest maps its one PRP list page at the start and nothing during a transfer (asserted
+    /// for each line), the layer one for each command slot when a transfer first needs it.
+    /// </summary>
+    [Theory]
+    [InlineData("vtd legacy, caching mode")]
+    [InlineData("virtio")]
+    public void The_layer_maps_a_list_page_at_the_first_long_transfer_of_a_slot(string unit)
+    {
+        var config = Configurations[unit];
+        using var bed = new DmaBed(new() { MemoryBytes = DmaGuestRun.MemoryBytes, Vtd = config.Vtd, Viommu = config.VirtioIommu });
+        var machine = bed.Machine;
+        Assert.True(machine.Pages.TryAllocate(5, AllocationSite.Buffer, out var buffer));
+        ulong Commands() => bed.Vtd?.Counters.Invalidations(InvalidationType.Iotlb) ?? bed.Viommu!.Requests(VirtioIommuRequest.Map, VirtioIommuStatus.Ok);
+        var during = new List<ulong>();
+        foreach (var bytes in new[] { 4096, 8192, 16384, 131072, 16384 })
+        {
+            var address = machine.Device.Mapper.MapPage(buffer, bytes, DmaDirection.FromDevice);
+            var before = Commands();
+            Assert.True(machine.Nvme!.Queues[0].TryTransfer(false, 0, bytes / 4096, [new() { DmaAddress = address, DmaLength = bytes }], 0));
+            machine.Nvme.Queues[0].Ring();
+            NvmeDone done;
+            while (!machine.Nvme.Queues[0].TryReap(out done))
+            {
+                Assert.True(machine.Wait());
+            }
+
+            machine.Nvme.Queues[0].FinishReaping();
+            Assert.Equal(0, done.Status);
+            during.Add(Commands() - before);
+            machine.Device.Mapper.UnmapPage(address, bytes, DmaDirection.FromDevice);
+        }
+
+        Assert.Equal([0, 0, 1, 0, 0], during);
     }
 
     /// <summary>

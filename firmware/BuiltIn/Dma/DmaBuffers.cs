@@ -18,13 +18,16 @@ internal sealed class DmaBuffers
     {
         g = guest;
         units = [new VtdDmaUnit(g), new ViommuDmaUnit(g)];
-        (Unit, next) = (g.Data.U64(), g.Data.Initial(WindowStart));
+        (Unit, Works, next) = (g.Data.U64(), g.Data.U64(), g.Data.Initial(WindowStart));
         calls = g.Data.Zeroed((uint)Enum.GetValues<UnitCall>().Length * 8, 8);
         (Map, Unmap, UnmapLater) = (g.NewRoutine(), g.NewRoutine(), g.NewRoutine());
     }
 
     /// <summary>Address of the table of the unit in use, or 0.</summary>
     public Variable Unit { get; }
+
+    /// <summary>Not 0: buffers can be mapped.</summary>
+    public Variable Works { get; }
 
     /// <summary>Maps a buffer: physical address plus rights, bytes, a power of two of pages. RAX is the address that the controller is to use, or 0.</summary>
     public Routine Map { get; }
@@ -52,10 +55,12 @@ internal sealed class DmaBuffers
             a.mov(ecx, Enum.GetValues<UnitCall>().Length);
             a.rep.movsq();
             unit.Start();
+            a.mov(Works, 1);
             a.jmp(found);
             g.Place(other);
         }
 
+        a.mov(Works, 1);
         g.Place(found);
     });
 

@@ -1,3 +1,5 @@
+using static Iced.Intel.AssemblerRegisters;
+
 namespace Vmm.Firmware.BuiltIn.Dma;
 
 /// <summary>What a remapping unit is asked for: routines that are called through a table, because the guest learns only at run time which unit there is.</summary>
@@ -63,4 +65,14 @@ internal abstract class DmaUnit
 
     /// <summary>Emits the routines.</summary>
     public abstract void Emit();
+
+    /// <summary>Emits a check without which the unit cannot be used: the test ends where it fails. The value survives in RBX.</summary>
+    protected void Require(Operand actual, Operand expected, string what)
+    {
+        G.Load(rbx, actual);
+        G.Checks.Equal(rbx, expected, what);
+        G.Load(rcx, expected);
+        G.A.cmp(rbx, rcx);
+        G.If(When.NotEqual, G.Checks.Leave);
+    }
 }

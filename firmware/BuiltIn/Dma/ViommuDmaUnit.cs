@@ -25,13 +25,13 @@ internal sealed class ViommuDmaUnit(Guest guest) : DmaUnit(guest)
     {
         var a = G.A;
         G.Call(G.Viommu.Start);
-        G.Checks.Equal(rax, 1, "the device works and offers MAP and UNMAP");
+        Require(rax, 1, "the device works and offers MAP and UNMAP");
         a.mov(rbx, G.Viommu.Granules);
         a.and(ebx, (int)Layout.PageSize);
-        G.Checks.Equal(rbx, (int)Layout.PageSize, "pages of 4 KiB can be mapped");
+        Require(rbx, (int)Layout.PageSize, "pages of 4 KiB can be mapped");
         G.Checks.Between(G.Viommu.LastAddress, DmaBuffers.WindowEnd, ulong.MaxValue, "last I/O address");
         Move(VirtioIommuRequest.Attach, L.AttachSize);
-        G.Checks.Equal(rax, 1, "the controller is attached to a domain");
+        Require(rax, 1, "the controller is attached to a domain");
     }
 
     /// <summary>ATTACH or DETACH: domain, endpoint, no flags.</summary>

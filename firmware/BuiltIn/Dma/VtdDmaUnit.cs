@@ -38,23 +38,23 @@ internal sealed class VtdDmaUnit(Guest guest) : DmaUnit(guest)
         var unit = G.Iommu;
         a.mov(rbx, unit.Extended);
         a.and(ebx, RemappingUnit.QueuedInvalidation);
-        G.Checks.Equal(rbx, RemappingUnit.QueuedInvalidation, "queued invalidation is offered");
+        Require(rbx, RemappingUnit.QueuedInvalidation, "queued invalidation is offered");
         a.mov(rbx, unit.Capabilities);
         a.and(ebx, WriteBuffers);
-        G.Checks.Equal(rbx, 0, "no write buffers to flush");
+        Require(rbx, 0, "no write buffers to flush");
         G.Call(unit.StartQueue);
-        G.Checks.Equal(rax, 1, "queued invalidation is enabled");
+        Require(rax, 1, "queued invalidation is enabled");
         a.mov(rcx, unit.Base);
         a.mov(eax, unit.Root.Address);
         a.mov(__qword_ptr[rcx + RemappingUnit.RootTable], rax);
         G.Tally.Count(Tallied.Access);
         G.Call(unit.Set, RemappingUnit.SetRootTable);
-        G.Checks.Equal(rax, 1, "the root table pointer is set");
+        Require(rax, 1, "the root table pointer is set");
         G.Call(unit.Assign, G.Nvme.Function, Domain);
         unit.Flush();
-        G.Checks.Equal(rax, 1, "contexts and translations are invalidated");
+        Require(rax, 1, "contexts and translations are invalidated");
         G.Call(unit.Set, RemappingUnit.TranslationEnable);
-        G.Checks.Equal(rax, 1, "translation is enabled");
+        Require(rax, 1, "translation is enabled");
     }
 
     /// <inheritdoc/>

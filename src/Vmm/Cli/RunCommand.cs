@@ -9,6 +9,9 @@ namespace Vmm.Cli;
 /// <summary><c>vmm run</c>: its options and their defaults.</summary>
 internal static class RunCommand
 {
+    /// <summary>Value of --iommu that makes a run with each kind.</summary>
+    const string EachUnit = "both";
+
     /// <summary>Builds the command.</summary>
     public static Command Create()
     {
@@ -36,7 +39,7 @@ internal static class RunCommand
         var save = new Option<string?>("--save") { Description = "snapshot: path=FILE,at=VIRTUALTIME" };
         var restore = new Option<string?>("--restore") { Description = "start from a snapshot file" };
         var disk = new Option<string[]>("--disk") { Description = "NVMe disk: path=FILE,readonly=on,block-size=512,iommu=on, or size=64M in memory; may be given several times" };
-        var iommu = new Option<string?>("--iommu") { Description = "vtd,profile=legacy|scalable|strict,caching-mode=,intremap=,eim=,aw-bits=,pt=,device-iotlb=,...; or virtio,bypass=on|off,aw-bits=,page-size-mask=,backend=none|vfio,..." };
+        var iommu = new Option<string?>("--iommu") { Description = "vtd,profile=legacy|scalable|strict,caching-mode=,intremap=,eim=,aw-bits=,pt=,device-iotlb=,...; or virtio,bypass=on|off,aw-bits=,page-size-mask=,backend=none|vfio,...; or both: two runs of --guest dma" };
         var edu = new Option<string?>("--edu") { Description = "edu test device: edu,dma-mask=0xfffffff,rogue=on" };
         var mca = new Option<string?>("--mca") { Description = "machine-check architecture: banks=10,cmci=on,ser=on,lmce=on, or off" };
         var mce = new Option<string[]>("--mce") { Description = "machine check: corrected|ucna|srao|writeback|srar|fetch|fatal or status=,bank=; cpu=,addr=,misc=,mcgstatus=,signal=auto|broadcast|target|local|silent; when: instruction=|time=|page=|exit=; or file=PATH as mce-inject reads it; may be given several times" };
@@ -49,7 +52,7 @@ internal static class RunCommand
             config, kernel, guest, initrd, append, smp, memory, timeout, virtualTimeout, exitOn, marker, serial, script, json, seed, protocol, flat, quantum, cost, ledger, rtc, save,
             restore, disk, iommu, edu, mca, mce, trace, vmx, qemuExit, quiet,
         };
-        command.SetAction(result =>
+        int Run(ParseResult result, string? unit)
         {
             // A built-in guest drives every device there is, so that nothing needs to be named to see them work.
             var builtIn = result.GetValue(kernel) == null && result.GetValue(restore) == null;
@@ -71,7 +74,7 @@ internal static class RunCommand
                     Edu = (result.GetValue(edu) ?? (builtIn ? "edu" : null)) is { } e ? DeviceOptions.Edu(e) : null,
                     Vmx = VmxOption.Parse(result.GetValue(vmx)),
                     MachineCheck = MachineCheckOption.Architecture(result.GetValue(mca)),
-                }.WithIommu(result.GetValue(iommu) ?? (builtIn ? "vtd" : null)),
+                }.WithIommu(unit ?? (builtIn ? "vtd" : null)),
                 Boot = new()
                 {
                     Kernel = result.GetValue(kernel),
@@ -107,6 +110,19 @@ internal static class RunCommand
 
             using var session = new RunSession(options);
             return session.Run();
+        }
+
+        command.SetAction(result =>
+        {
+            if (result.GetValue(iommu) != EachUnit)
+            {
+                return Run(result, result.GetValue(iommu));
+            }
+
+            Option[] written = [json, save, trace];
+            return result.GetValue(guest) == BuiltInGuest.Dma && result.GetValue(config) == null && !written.Any(o => result.GetResult(o) is { Implicit: false })
+                ? Math.Max(Run(result, "vtd"), Run(result, "virtio"))
+                : throw new UsageException($"--iommu {EachUnit}: two runs, for --guest {BuiltInGuest.Dma} only and without --json, --save and --trace");
         });
         return command;
     }
