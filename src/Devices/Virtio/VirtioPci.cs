@@ -97,6 +97,9 @@ public sealed partial class VirtioPci : IPciDevice, ITimerTarget, ISnapshotPart
         }
     }
 
+    /// <summary>The device, which had stopped taking buffers of a queue, goes on.</summary>
+    public void Resume(Virtqueue queue) => Process(queue);
+
     /// <inheritdoc/>
     public IoResult ReadBar(int bar, ulong offset, Span<byte> data)
     {

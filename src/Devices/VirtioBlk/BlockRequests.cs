@@ -112,15 +112,31 @@ public sealed partial class BlockDevice
             return;
         }
 
+        var dma = Transport.Function.Dma;
+        if (request.Done == 0 && dma.HasCommandRules && IsWatched(request) && IsBrokenByRule(request))
+        {
+            return;
+        }
+
         var done = request.Done;
-        if (Execute(request, ref done, out var status) == Progress.GoesOn)
+        dma.Opcode = request.Type;
+        var progress = Execute(request, ref done, out var status);
+        dma.Opcode = null;
+        if (progress == Progress.GoesOn)
         {
             Enqueue(request with { Done = done }, SliceNanoseconds);
             return;
         }
 
+        Answer(request, done, status);
+    }
+
+    /// <summary>Answers a request whose chain is open.</summary>
+    void Answer(in Request request, ulong done, VirtioBlkStatus status)
+    {
         counters.Errors += status == VirtioBlkStatus.Ok ? 0u : 1;
         chain.SeekWritable(chain.WritableLength - 1);
+        var queue = Transport.Queues[request.Queue];
         if (!chain.TryWrite((byte)status))
         {
             // The driver must not take what the byte said before for the answer.

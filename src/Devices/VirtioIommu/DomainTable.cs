@@ -24,6 +24,11 @@ sealed class DomainTable(VirtioIommuOptions options)
 
     public TranslationCache Cache { get; } = new(options.CacheEntries);
 
+    public StaleMappings Stale { get; } = new();
+
+    /// <summary>Asked before an UNMAP removes the mappings of a range of a domain: the list of those that survive in caches, or null.</summary>
+    public Func<ViommuDomain, ulong, ulong, IReadOnlyList<Mapping>?>? Surviving { get; set; }
+
     /// <summary>Raised when a translation that someone may keep became wrong.</summary>
     public uint Generation { get; set; }
 
@@ -157,14 +162,32 @@ sealed class DomainTable(VirtioIommuOptions options)
         }
 
         target.Box.Value.Unmaps++;
+        var survivors = Surviving?.Invoke(target, start, end);
         RemoveAll(target, start, end);
+        foreach (var mapping in survivors ?? [])
+        {
+            Stale.Add(target.Id, mapping);
+        }
+
         return VirtioIommuStatus.Ok;
     }
 
     /// <summary>The mapping of an address, through the cache; counts for endpoint and domain.</summary>
     public bool TryFind(ViommuEndpoint endpoint, ViommuDomain domain, ulong address, out Mapping mapping)
     {
-        if (Cache.TryFind(domain.Id, address, out mapping))
+        var found = TryFindKept(endpoint, domain, address, out mapping);
+        if (Stale.Count != 0 && found)
+        {
+            mapping = Stale.Cut(domain.Id, address, mapping);
+        }
+
+        return found;
+    }
+
+    bool TryFindKept(ViommuEndpoint endpoint, ViommuDomain domain, ulong address, out Mapping mapping)
+    {
+        mapping = default;
+        if (Stale.Count != 0 && Stale.TryFind(domain.Id, address, out mapping) || Cache.TryFind(domain.Id, address, out mapping))
         {
             endpoint.Counted.Hits++;
             domain.Box.Value.Hits++;
@@ -199,6 +222,7 @@ sealed class DomainTable(VirtioIommuOptions options)
 
         domains.Clear();
         Cache.Clear();
+        Stale.Clear();
         Generation++;
     }
 
@@ -238,14 +262,20 @@ sealed class DomainTable(VirtioIommuOptions options)
     /// <summary>A mapping as a snapshot has it. False: it could not have been made by a request.</summary>
     public bool TryRestore(ViommuDomain domain, in Mapping mapping)
     {
-        const VirtioIommuMapFlags All = VirtioIommuMapFlags.Read | VirtioIommuMapFlags.Write | VirtioIommuMapFlags.Mmio;
-        if (domain.IsBypass || Pool.IsFull || Check(mapping, All) != VirtioIommuStatus.Ok || IsReserved(mapping.Start, mapping.End) || Overlaps(domain, mapping))
+        if (domain.IsBypass || Pool.IsFull || !IsPossible(mapping) || Overlaps(domain, mapping))
         {
             return false;
         }
 
         Insert(domain, mapping);
         return true;
+    }
+
+    /// <summary>True when a request could have made the mapping.</summary>
+    public bool IsPossible(in Mapping mapping)
+    {
+        const VirtioIommuMapFlags All = VirtioIommuMapFlags.Read | VirtioIommuMapFlags.Write | VirtioIommuMapFlags.Mmio;
+        return Check(mapping, All) == VirtioIommuStatus.Ok && !IsReserved(mapping.Start, mapping.End);
     }
 
     VirtioIommuStatus Check(in Mapping mapping, VirtioIommuMapFlags known)
@@ -290,6 +320,11 @@ sealed class DomainTable(VirtioIommuOptions options)
 
     void RemoveAll(ViommuDomain domain, ulong start, ulong end)
     {
+        if (Stale.Count != 0 && Stale.Remove(domain.Id, start, end))
+        {
+            Generation++;
+        }
+
         var (removed, pages) = (0u, 0ul);
         for (var node = Pool.FirstEndingAt(domain.Root, start); node != 0 && Pool[node].Start <= end; node = Pool.FirstEndingAt(domain.Root, start))
         {

@@ -24,6 +24,7 @@ public sealed partial class ViommuDevice : IVirtioDevice, IDmaTranslator, IFault
     const int Batch = 256;
 
     readonly VirtioIommuOptions options;
+    readonly VirtualClock clock;
     readonly DomainTable domains;
     readonly RequestProcessor requests;
     readonly EndpointTranslator translator;
@@ -32,7 +33,6 @@ public sealed partial class ViommuDevice : IVirtioDevice, IDmaTranslator, IFault
     readonly byte[] request = new byte[RequestProcessor.LongestRequest];
     readonly byte[] reply;
     readonly BackendCosts costs;
-    readonly VirtualClock clock;
 
     /// <summary>Builds the device with no endpoint.</summary>
     /// <param name="options">Ranges, limits and features.</param>
@@ -46,7 +46,7 @@ public sealed partial class ViommuDevice : IVirtioDevice, IDmaTranslator, IFault
         options.Validate();
         this.options = options;
         this.clock = clock;
-        domains = new(options);
+        domains = new(options) { Surviving = SurvivorsOf };
         requests = new(options, domains);
         translator = new(domains, this) { Bypass = options is { Bypass: true, OffersBypassConfig: true } };
         reply = new byte[requests.LongestReply];
@@ -61,6 +61,7 @@ public sealed partial class ViommuDevice : IVirtioDevice, IDmaTranslator, IFault
             new("probe_size", L.ProbeSize, 4, Reset: options.OffersProbe ? (uint)options.ProbeSize : 0),
             new("bypass", L.BypassField, 1, Write: 0xFF, Reset: translator.Bypass ? 1u : 0));
         Config.Reset();
+        late = clock.CreateTimer(options.Name + ".late", this);
         Transport = new(
             new(options.Name, L.DeviceId, ClassCode, (ulong)options.Features, [QueueSize, QueueSize]), address, fabric, clock, this, transport ?? new());
     }
@@ -107,90 +108,10 @@ public sealed partial class ViommuDevice : IVirtioDevice, IDmaTranslator, IFault
         Config.Set8(L.BypassField, translator.Bypass ? (byte)1 : (byte)0);
     }
 
-    /// <inheritdoc/>
-    public bool Process(Virtqueue queue)
-    {
-        if (queue.Index != L.RequestQueue)
-        {
-            return false;
-        }
-
-        var left = Batch;
-        while (left > 0 && queue.TryPop(chain))
-        {
-            if (!TryAnswer(queue))
-            {
-                queue.Break();
-                return false;
-            }
-
-            left--;
-        }
-
-        queue.Signal();
-        return left == 0;
-    }
-
-    /// <summary>One request. False: its bytes cannot be reached, so it cannot even be answered.</summary>
-    bool TryAnswer(Virtqueue queue)
-    {
-        var asked = request.AsSpan(0, (int)Math.Min(chain.ReadableLength, (ulong)request.Length));
-        var room = reply.AsSpan(0, (int)Math.Min(chain.WritableLength, (ulong)reply.Length));
-        if (!chain.TryRead(asked))
-        {
-            return false;
-        }
-
-        costs.ChargeRequest();
-        if (clock.Trace is { } trace)
-        {
-            TraceRequest(trace, asked);
-        }
-
-        if (IsBrokenByRule(asked, out var status) && room.Length >= L.TailSize)
-        {
-            room.Clear();
-            room[0] = (byte)(status ?? 0);
-            return status == null || chain.TryWrite(room[..L.TailSize]) && Answered(queue, L.TailSize);
-        }
-
-        var used = Carry(asked, room);
-        if (!chain.TryWrite(room[..used]))
-        {
-            return false;
-        }
-
-        return Answered(queue, used);
-    }
-
-    bool Answered(Virtqueue queue, int used)
-    {
-        queue.Push(chain, (uint)used);
-        return true;
-    }
-
-    /// <summary>Carries out a request and charges for what it made the back end do; see <see cref="RequestProcessor.Process"/>.</summary>
-    internal int Carry(ReadOnlySpan<byte> asked, Span<byte> room)
-    {
-        var before = domains.Work;
-        var used = requests.Process(asked, room);
-        costs.ChargeBackend(domains.Work.Since(before));
-        if (RequestOf(asked) != null)
-        {
-            Rules?.InvalidationDone();
-        }
-
-        return used;
-    }
-
-    /// <inheritdoc/>
-    public void QueueReset(Virtqueue queue)
-    {
-    }
-
     /// <summary>Device reset: endpoints are attached to nothing, and bypass stays as it is (§5.13.4.2, §5.13.5).</summary>
     public void Reset()
     {
+        Release();
         domains.Reset();
         requests.Negotiated = VirtioIommuFeatures.None;
         Config.Reset();

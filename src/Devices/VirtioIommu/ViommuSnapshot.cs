@@ -5,7 +5,7 @@ using L = Vmm.Specs.Virtio.VirtioIommuLayout;
 namespace Vmm.VirtioIommu;
 
 /// <content>
-/// Domains, mappings and attachments. The cache holds nothing but mappings and is not saved; neither are counters.
+/// Domains, mappings, attachments, and what fault rules hold back. The cache holds nothing but mappings and is not saved; neither are counters.
 /// </content>
 public sealed partial class ViommuDevice
 {
@@ -32,6 +32,14 @@ public sealed partial class ViommuDevice
             writer.Flag(endpoint.Domain != null);
             writer.U32(endpoint.Domain?.Id ?? 0);
         }
+
+        domains.Stale.Save(writer);
+        writer.U8((byte)stall);
+        writer.Timer(late);
+        if (stall != Stall.None)
+        {
+            Transport.Queues[L.RequestQueue].Save(writer, held);
+        }
     }
 
     /// <inheritdoc/>
@@ -54,6 +62,22 @@ public sealed partial class ViommuDevice
         {
             throw reader.Bad($"domain {empty.Id} has no endpoint");
         }
+
+        domains.Stale.Load(reader, domains);
+        LoadStall(reader);
+    }
+
+    void LoadStall(SnapshotReader reader)
+    {
+        var (how, queue) = ((Stall)reader.U8(), Transport.Queues[L.RequestQueue]);
+        Release();
+        reader.Timer(late);
+        if (!Enum.IsDefined(how) || how == Stall.UntilTimer != late.IsArmed)
+        {
+            throw reader.Bad($"the request queue cannot stand still like {(byte)how}");
+        }
+
+        (stall, held) = (how, how == Stall.None ? default : queue.Load(reader));
     }
 
     void LoadBypass(SnapshotReader reader)
