@@ -134,9 +134,10 @@ public sealed partial class NvmeController
 
     void Admit(in NvmeCommand command, SubmissionQueue queue)
     {
-        if (queue.Id != 0)
+        if (queue.Id != 0 && clock.Trace is { } trace)
         {
-            clock.Trace?.Write("pci_nvme_io_cmd", $"cid {command.CID} nsid 0x{command.NSID:x} sqid {queue.Id} opc 0x{command.Opcode:x} psdt {command.PSDT} prp1 0x{command.PRP1:x} prp2 0x{command.PRP2:x} length {DataBytes(command)}");
+            var length = command.Opcode == NvmeIoOpcode.DatasetManagement ? ((command.Cdw10 & 0xFF) + 1) * 16 : DataBytes(command);
+            trace.Write("pci_nvme_io_cmd", $"cid {command.CID} nsid 0x{command.NSID:x} sqid {queue.Id} opc 0x{command.Opcode:x} psdt {command.PSDT} prp1 0x{command.PRP1:x} prp2 0x{command.PRP2:x} length {length}");
         }
 
         queue.InFlight++;

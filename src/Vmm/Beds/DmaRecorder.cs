@@ -20,6 +20,7 @@ internal sealed class DmaRecorder(
     const int ListEntries = 512;
 
     readonly Dictionary<int, DmaBuffer> inFlight = [];
+    readonly List<DmaBuffer> ended = [];
     readonly List<ulong> asked = [];
     readonly Dictionary<ulong, bool> wentAlong = [];
     IommuExit pending = new(0);
@@ -36,11 +37,14 @@ internal sealed class DmaRecorder(
     /// <summary>Exits that asked nothing of the unit.</summary>
     public int Idle => Exits.Count(static e => e.IsIdle);
 
+    /// <summary>Whoever drives the IOMMU says what it does: makes a mapping, or ends some. Null: it is found out.</summary>
+    public bool? Mapping { get; set; }
+
     /// <summary>All counts.</summary>
     public DmaTally Tally => new(
         Steps.Count(static s => s.IsMap), Exits.Count(static e => e.IsForMap), Exits.Count(static e => !e.IsForMap),
         Sum(static e => e.IsForMap ? e.Pages : 0), Sum(static e => e.IsForMap ? 0 : e.Pages), Sum(static e => e.Covered), Sum(static e => e.Domains),
-        Sum(static e => e.Drained), Sum(static e => e.Waits), Sum(static e => e.Maps), Sum(static e => e.Unmaps));
+        Sum(static e => e.Pasids), Sum(static e => e.Drained), Sum(static e => e.Waits), Sum(static e => e.Maps), Sum(static e => e.Unmaps));
 
     int Sum(Func<IommuExit, int> of) => Exits.Sum(of);
 
@@ -69,7 +73,8 @@ internal sealed class DmaRecorder(
                 Begin(details);
                 break;
             case "pci_nvme_enqueue_req_completion" when inFlight.Remove(Key(details, "dw1 "), out var buffer):
-                Steps.Add(new(clock.Now, buffer, false));
+                ended.Add(buffer);
+                Steps.Add(new(clock.Now, buffer, Key(details, "dw1 ") >> 16, false));
                 break;
         }
     }
@@ -94,10 +99,13 @@ internal sealed class DmaRecorder(
             case InvalidationType.Iotlb when descriptor.G == (int)InvalidationGranularity.Selective:
                 pending.Pages++;
                 pending.Covered += 1 << descriptor.Target.AM;
-                pending.IsForMap |= IsAnyMapped(descriptor.Target.ADDR, descriptor.Target.AM);
+                pending.IsForMap |= IsForMap(descriptor.Target.ADDR, descriptor.Target.AM);
                 break;
             case InvalidationType.Iotlb:
                 pending.Domains++;
+                break;
+            case InvalidationType.PasidIotlb:
+                pending.Pasids++;
                 break;
             case InvalidationType.Wait:
                 pending.Waits++;
@@ -108,17 +116,29 @@ internal sealed class DmaRecorder(
         }
     }
 
-    bool IsAnyMapped(ulong address, int mask)
+    /// <summary>
+    /// An invalidation ends a mapping when it covers a buffer that the device is done with and that no table maps any more;
+    /// that buffer is then done. Its mask may cover neighbours as well, mapped or not.
+    /// </summary>
+    bool IsForMap(ulong address, int mask)
     {
-        for (var page = 0ul; page < 1ul << mask; page++)
+        if (Mapping is { } known)
         {
-            if (resolve(address + page * 4096) != null)
-            {
-                return true;
-            }
+            return known;
         }
 
-        return false;
+        if (isDeferred)
+        {
+            return true;
+        }
+
+        var at = ended.FindIndex(b => (b.Address ^ address) >> 12 + mask == 0 && resolve(b.Address) == null);
+        if (at >= 0)
+        {
+            ended.RemoveAt(at);
+        }
+
+        return at < 0;
     }
 
     void Begin(string details)
@@ -135,9 +155,10 @@ internal sealed class DmaRecorder(
             AddPages(pages, first, second, length);
         }
 
-        var buffer = new DmaBuffer(Number(details, "opc ") == NvmeIoOpcode.Write, first, length, [.. pages]);
-        inFlight.Add((int)Number(details, "sqid ") << 16 | (int)Number(details, "cid "), buffer);
-        Steps.Add(new(clock.Now, buffer, true));
+        var buffer = new DmaBuffer(Number(details, "opc ") is NvmeIoOpcode.Write or NvmeIoOpcode.DatasetManagement, first, length, [.. pages]);
+        var queue = (int)Number(details, "sqid ");
+        inFlight.Add(queue << 16 | (int)Number(details, "cid "), buffer);
+        Steps.Add(new(clock.Now, buffer, queue, true));
         Carried += wentAlong.GetValueOrDefault((first + (ulong)length - 1) | 0xFFF) ? 1 : 0;
     }
 

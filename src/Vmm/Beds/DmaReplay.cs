@@ -24,7 +24,8 @@ internal sealed class DmaReplay : IDisposable
             MemoryBytes = 2 * guestBytes, KernelStart = guestBytes, Vtd = vtd, Viommu = viommu, Policy = policy, HasDisk = false,
         });
         var bar = bed.Viommu?.Transport.Function.Bars[0];
-        recorder = new(bed.Clock, bar == null ? (DmaBed.VtdBase, VtdUnit.WindowSize) : (bar.Address, bar.Size), Resolve, static _ => 0, policy != DmaPolicy.Strict);
+        recorder = new(bed.Clock, bar == null ? (DmaBed.VtdBase, VtdUnit.WindowSize) : (bar.Address, bar.Size), static _ => null, static _ => 0, policy != DmaPolicy.Strict);
+        recorder.Mapping = false;
         bed.Clock.Trace = recorder;
     }
 
@@ -55,25 +56,6 @@ internal sealed class DmaReplay : IDisposable
         return replay.recorder;
     }
 
-    ulong? Resolve(ulong address)
-    {
-        foreach (var access in new[] { DmaAccess.Read, DmaAccess.Write })
-        {
-            var request = new DmaRequest(DmaBed.Device, new(address), access);
-            if (bed.Vtd?.Explain(request) is { Fault: 0 } walk)
-            {
-                return walk.Window.Address.Value;
-            }
-
-            if (bed.Viommu?.Explain(request) is { Fault: null } found)
-            {
-                return found.Window.Address.Value;
-            }
-        }
-
-        return null;
-    }
-
     void AdvanceTo(ulong time)
     {
         while (bed.Clock.NextDue <= time)
@@ -89,7 +71,9 @@ internal sealed class DmaReplay : IDisposable
     {
         recorder.Steps.Add(step with { Time = bed.Clock.Now });
         var list = step.Buffer.Runs().Select(static r => new ScatterEntry { Address = new(r.Start), Length = r.Bytes }).ToArray();
+        recorder.Mapping = true;
         var segments = bed.Machine.Device.Mapper.MapScatterList(list, Direction(step.Buffer));
+        recorder.Mapping = false;
         if (segments == 0)
         {
             throw new InvalidOperationException("replay: a buffer cannot be mapped");

@@ -33,8 +33,9 @@ internal sealed record DmaBuffer(bool ToDevice, ulong Address, int Bytes, ulong[
 /// <summary>A buffer begins or ends to be the device's.</summary>
 /// <param name="Time">Cycles.</param>
 /// <param name="Buffer">The buffer.</param>
+/// <param name="Queue">Submission queue of the command.</param>
 /// <param name="IsMap">Begins: the device was given the command. Ends: it completed it.</param>
-internal readonly record struct DmaStep(ulong Time, DmaBuffer Buffer, bool IsMap);
+internal readonly record struct DmaStep(ulong Time, DmaBuffer Buffer, int Queue, bool IsMap);
 
 /// <summary>One access to the registers of an IOMMU, and what the unit did by the end of it.</summary>
 internal sealed record IommuExit(ulong Time)
@@ -50,6 +51,9 @@ internal sealed record IommuExit(ulong Time)
 
     /// <summary>Domain-selective and global ones.</summary>
     public int Domains { get; set; }
+
+    /// <summary>PASID-based ones, of all granularities (VT-d §6.5.2.4).</summary>
+    public int Pasids { get; set; }
 
     /// <summary>Other descriptors but waits.</summary>
     public int Others { get; set; }
@@ -67,7 +71,7 @@ internal sealed record IommuExit(ulong Time)
     public bool IsForMap { get; set; }
 
     /// <summary>Nothing was asked of the unit.</summary>
-    public bool IsIdle => Pages + Domains + Others + Waits + Maps + Unmaps == 0;
+    public bool IsIdle => Pages + Domains + Pasids + Others + Waits + Maps + Unmaps == 0;
 }
 
 /// <summary>Counts of a sequence of buffers.</summary>
@@ -78,13 +82,14 @@ internal sealed record IommuExit(ulong Time)
 /// <param name="UnmapPages">Page-selective invalidations of ended ones.</param>
 /// <param name="Covered">Pages of page-selective invalidations, as their masks round them.</param>
 /// <param name="Domains">Domain-selective invalidations.</param>
+/// <param name="Pasids">PASID-based invalidations.</param>
 /// <param name="Drained">Invalidations that drain reads and writes.</param>
 /// <param name="Waits">Wait descriptors.</param>
 /// <param name="Maps">MAP requests.</param>
 /// <param name="Unmaps">UNMAP requests.</param>
 internal readonly record struct DmaTally(
-    int Buffers = 0, int MapExits = 0, int UnmapExits = 0, int MapPages = 0, int UnmapPages = 0, int Covered = 0, int Domains = 0, int Drained = 0,
-    int Waits = 0, int Maps = 0, int Unmaps = 0)
+    int Buffers = 0, int MapExits = 0, int UnmapExits = 0, int MapPages = 0, int UnmapPages = 0, int Covered = 0, int Domains = 0, int Pasids = 0,
+    int Drained = 0, int Waits = 0, int Maps = 0, int Unmaps = 0)
 {
     /// <summary>All exits.</summary>
     public int Exits => MapExits + UnmapExits;
@@ -97,6 +102,6 @@ internal readonly record struct DmaTally(
 
     static DmaTally Join(in DmaTally a, in DmaTally b, int sign) => new(
         a.Buffers + sign * b.Buffers, a.MapExits + sign * b.MapExits, a.UnmapExits + sign * b.UnmapExits, a.MapPages + sign * b.MapPages,
-        a.UnmapPages + sign * b.UnmapPages, a.Covered + sign * b.Covered, a.Domains + sign * b.Domains, a.Drained + sign * b.Drained,
-        a.Waits + sign * b.Waits, a.Maps + sign * b.Maps, a.Unmaps + sign * b.Unmaps);
+        a.UnmapPages + sign * b.UnmapPages, a.Covered + sign * b.Covered, a.Domains + sign * b.Domains,
+        a.Pasids + sign * b.Pasids, a.Drained + sign * b.Drained, a.Waits + sign * b.Waits, a.Maps + sign * b.Maps, a.Unmaps + sign * b.Unmaps);
 }

@@ -21,6 +21,12 @@ internal static class Differences
     /// <summary>The flush timer counts ticks.</summary>
     public const string TimerTicks = "timer in ticks";
 
+    /// <summary>Flush queues of processors.</summary>
+    public const string QueuePerProcessor = "queue per processor";
+
+    /// <summary>Scalable mode.</summary>
+    public const string FirstStage = "first stage";
+
     /// <summary>Caching mode.</summary>
     public const string Refused = "lazy refused";
 
@@ -31,7 +37,7 @@ internal static class Differences
             "`iommu_pgsize` (drivers/iommu/iommu.c) cuts a run into the largest pages that length and both alignments allow, and calls the driver for each size; every call is a MAP request",
             "one MAP request for each contiguous run (`Domains/Translations`)"),
         (UnmapPages,
-            "the same function cuts a range by its length and alignment, whatever was mapped; every call is an UNMAP request, all under one notification",
+            "the same function cuts a range by its length and alignment; every call is an UNMAP request, all under one notification; a mapping that begins in one goes with it whole (`viommu_del_mappings`)",
             "one UNMAP request for a buffer (`Drivers/VirtioIommu/ViommuDomain`)"),
         (Interrupted,
             "a completion that interrupts the mapping of the next buffer after its last MAP request notifies of them too; the mapping then finds nothing to notify of (`__viommu_sync_req`, drivers/iommu/virtio-iommu.c)",
@@ -45,6 +51,12 @@ internal static class Differences
         (TimerTicks,
             "10 ms are 3 ticks of 250 Hz, and the timer wheel ends timers one tick late rather than early: 12 to 16 ms",
             "10 ms by the virtual clock"),
+        (QueuePerProcessor,
+            "each processor has a ring of its own for the ranges that it unmaps; a flush is for all of them (`queue_iova`)",
+            "one queue for a device"),
+        (FirstStage,
+            "in scalable mode the driver uses first-stage tables and PASID-based invalidations, by pages or for the whole PASID, which drain by themselves (`cache_tag_flush_iotlb`, `qi_desc_piotlb`, drivers/iommu/intel)",
+            "legacy mode: second-stage tables, page- and domain-selective invalidations with DR and DW (`Drivers/VtD`)"),
         (Refused,
             "with caching mode the driver takes strict mode for lazy and says `IOMMU batching disallowed due to virtualization` (`intel_iommu_init`, drivers/iommu/intel/iommu.c)",
             "the policy is the caller's"),

@@ -13,10 +13,10 @@ internal static class FidelityReport
         var text = new StringBuilder();
         foreach (var mode in comparisons.GroupBy(static c => c.Mode))
         {
-            text.Append(CultureInfo.InvariantCulture, $"### {title}, {mode.Key}\n\n");
+            text.Append(CultureInfo.InvariantCulture, $"### {title}: {mode.Key}\n\n");
             text.Append("| load | buffers | exits per map | exits per unmap | ");
-            text.Append(isViommu ? "MAP | UNMAP | " : "page-selective for maps | for unmaps | pages covered | domain-selective | waits | ");
-            text.Append("differences |\n| --- | ---: | ---: | ---: | ").Append(isViommu ? "---: | ---: | " : "---: | ---: | ---: | ---: | ---: | ").Append("--- |\n");
+            text.Append(isViommu ? "MAP | UNMAP | " : "page-selective for maps | for unmaps | pages covered | domain-selective | PASID-based | waits | ");
+            text.Append("differences |\n| --- | ---: | ---: | ---: | ").Append(isViommu ? "---: | ---: | " : "---: | ---: | ---: | ---: | ---: | ---: | ").Append("--- |\n");
             foreach (var row in mode)
             {
                 Row(text, row, isViommu);
@@ -32,11 +32,11 @@ internal static class FidelityReport
     {
         var (k, l) = (row.Kernel, row.Layer);
         var words = row.Load.Split(' ');
-        text.Append(CultureInfo.InvariantCulture, $"| {words[2]} x {words[0]} {words[1]} KiB | {k.Buffers} | ");
+        text.Append(CultureInfo.InvariantCulture, $"| {words[0]}{(words[1] == "0" ? "" : $" {words[1]} KiB")} x {words[2]} | {k.Buffers} | ");
         text.Append(CultureInfo.InvariantCulture, $"{Each(k.MapExits, l.MapExits, k.Buffers)} | {Each(k.UnmapExits, l.UnmapExits, k.Buffers)} | ");
         text.Append(isViommu
             ? $"{Both(k.Maps, l.Maps)} | {Both(k.Unmaps, l.Unmaps)} | "
-            : $"{Both(k.MapPages, l.MapPages)} | {Both(k.UnmapPages, l.UnmapPages)} | {Both(k.Covered, l.Covered)} | {Both(k.Domains, l.Domains)} | {Both(k.Waits, l.Waits)} | ");
+            : $"{Both(k.MapPages, l.MapPages)} | {Both(k.UnmapPages, l.UnmapPages)} | {Both(k.Covered, l.Covered)} | {Both(k.Domains, l.Domains)} | {Both(k.Pasids, l.Pasids)} | {Both(k.Waits, l.Waits)} | ");
         text.Append(string.Join("; ", row.Differences.Select(static d => $"{d.Name} ({Effect(d.Effect)})"))).Append(" |\n");
     }
 
@@ -53,21 +53,21 @@ internal static class FidelityReport
         (string Name, int Count)[] parts =
         [
             ("map exits", effect.MapExits), ("unmap exits", effect.UnmapExits), ("page-selective", effect.MapPages + effect.UnmapPages),
-            ("domain-selective", effect.Domains), ("waits", effect.Waits), ("MAP", effect.Maps), ("UNMAP", effect.Unmaps),
+            ("domain-selective", effect.Domains), ("PASID-based", effect.Pasids), ("waits", effect.Waits), ("MAP", effect.Maps), ("UNMAP", effect.Unmaps),
         ];
         return string.Join(", ", parts.Where(static p => p.Count != 0).Select(static p => string.Create(CultureInfo.InvariantCulture, $"{p.Count:+0;-0} {p.Name}")));
     }
 
     /// <summary>The page around the units' tables.</summary>
-    public static string Page(string kernel, IEnumerable<string> units)
+    public static string Page(IEnumerable<string> kernels, IEnumerable<string> units)
     {
         var text = new StringBuilder();
         text.Append(CultureInfo.InvariantCulture, $"""
             # Debian's drivers and the DMA layer, count for count
 
-            Written by `VMM_FIDELITY=docs/results/dma-fidelity.md dotnet test tests/Guests --filter FullyQualifiedName~Fidelity`; kernel: `{kernel}`, one processor.
+            Written by `VMM_FIDELITY=docs/results/dma-fidelity.md dotnet test tests/Guests --filter FullyQualifiedName~Fidelity`; kernels: {string.Join(" and ", kernels.Select(static k => $"`{k}`"))}.
 
-            The kernel reads and writes an NVMe disk with direct I/O (`dd`). Over exactly that time a recorder takes from the machine's trace every exit to the IOMMU's registers, every invalidation or request, and every buffer that the disk is given: direction, length, pages, when it got the command and when it completed it. The same sequence then goes through the layer, on the same model of the unit, and the same recorder counts. The machine's own ledger and the unit's counters must agree with the recorder.
+            The kernel works on an NVMe disk: `read` and `write` are `dd` with direct I/O, `cached-` without (and with an fsync), `mixed` is four of each at once with 4, 20, 64 and 1024 KiB, `pinned` one reader on each processor. Buffers of more than 128 KiB are several commands in flight together. It boots strict, does all loads, changes the disk's domain to `DMA-FQ` (lazy) and does them again; with caching mode it is booted with `iommu.strict=0`, which it refuses. Over exactly that time a recorder takes from the machine's trace every exit to the IOMMU's registers, every invalidation or request, and every buffer that the disk is given: direction, length, pages, when it got the command and when it completed it. The same sequence then goes through the layer, on the same model of the unit, and the same recorder counts. The machine's own ledger and the unit's counters must agree with the recorder.
 
             A cell is one number where both agree, and `Linux / layer` where not. The differences are computed from the sequence by the rule that each name stands for, and the test asserts, for every number of every row, that Linux = layer + differences; for flushes also when each one comes.
 

@@ -6,31 +6,35 @@ namespace Vmm.Guests.Fidelity;
 /// When a queue of deferred invalidations is flushed. Linux (queue_iova and fq_flush_timeout in drivers/iommu/dma-iommu.c):
 /// a ring of 256 holds 255 ranges and is flushed when one more comes; a timer is started by the first range after it last
 /// ran out, is not stopped by a full queue, and ends with the fourth tick of 4 ms (10 ms are 3 ticks, and the timer wheel
-/// adds one so that nothing ends early). The layer: 250 ranges, flushed when the last comes; 10 ms from the oldest.
+/// adds one so that nothing ends early). Every processor
+/// has a ring of its own, and a flush is for all. The layer: 250 ranges, flushed when the last comes; 10 ms from the oldest.
 /// </summary>
 /// <param name="Capacity">Ranges that are held.</param>
 /// <param name="FlushesBefore">A full queue is flushed when one more comes, not at once.</param>
 /// <param name="RunsOn">A full queue leaves the timer as it is.</param>
 /// <param name="Ticks">The timer ends at the fourth tick; false: after 10 ms.</param>
-internal sealed record FlushRule(int Capacity, bool FlushesBefore, bool RunsOn, bool Ticks)
+/// <param name="PerQueue">There is a ring for each submission queue, as interrupts of one go to one processor.</param>
+internal sealed record FlushRule(int Capacity, bool FlushesBefore, bool RunsOn, bool Ticks, bool PerQueue)
 {
     const ulong Hertz = 2_112_000_000, Tick = Hertz / 250, Timeout = Hertz / 100;
 
     /// <summary>The DMA layer.</summary>
-    public static FlushRule Layer => new(250, false, false, false);
+    public static FlushRule Layer => new(250, false, false, false, false);
 
     /// <summary>Linux at 250 Hz.</summary>
-    public static FlushRule Linux => new(255, true, true, true);
+    public static FlushRule Linux => new(255, true, true, true, true);
 
     /// <summary>Times of the flushes that are exits.</summary>
     /// <param name="steps">Maps and unmaps.</param>
     /// <param name="end">When counting ends.</param>
     /// <param name="tick">A time at which a tick came.</param>
+    /// <param name="lag">Cycles from a completion to its unmap.</param>
     /// <param name="requests">A flush is an exit only when UNMAP requests wait; a map takes them along.</param>
-    public List<ulong> Exits(IEnumerable<DmaStep> steps, ulong end, ulong tick, bool requests)
+    public List<ulong> Exits(IEnumerable<DmaStep> steps, ulong end, ulong tick, bool requests, ulong lag)
     {
         var exits = new List<ulong>();
-        var (count, waiting, due) = (0, 0, ulong.MaxValue);
+        var counts = new Dictionary<int, int>();
+        var (waiting, due) = (0, ulong.MaxValue);
         void Flush(ulong time)
         {
             if (!requests || waiting > 0)
@@ -38,10 +42,17 @@ internal sealed record FlushRule(int Capacity, bool FlushesBefore, bool RunsOn, 
                 exits.Add(time);
             }
 
-            (count, waiting) = (0, 0);
+            counts.Clear();
+            waiting = 0;
         }
 
-        foreach (var step in steps.Append(new(end, null!, true)))
+        void FlushFull(ulong time)
+        {
+            Flush(time);
+            due = RunsOn ? due : ulong.MaxValue;
+        }
+
+        foreach (var step in steps.Select(s => s.IsMap ? s : s with { Time = s.Time + lag }).OrderBy(static s => s.Time).Append(new(end, null!, 0, true)))
         {
             if (due <= step.Time)
             {
@@ -56,16 +67,16 @@ internal sealed record FlushRule(int Capacity, bool FlushesBefore, bool RunsOn, 
             }
 
             waiting++;
-            if (FlushesBefore && count == Capacity)
+            var ring = PerQueue ? step.Queue : 0;
+            if (FlushesBefore && counts.GetValueOrDefault(ring) == Capacity)
             {
-                Flush(step.Time);
+                FlushFull(step.Time);
             }
 
-            count++;
-            if (!FlushesBefore && count == Capacity)
+            counts[ring] = counts.GetValueOrDefault(ring) + 1;
+            if (!FlushesBefore && counts[ring] == Capacity)
             {
-                Flush(step.Time);
-                due = RunsOn ? due : ulong.MaxValue;
+                FlushFull(step.Time);
             }
             else if (due == ulong.MaxValue)
             {

@@ -42,23 +42,27 @@ internal sealed class KernelRun : IDisposable
 
     readonly Guest guest;
 
-    /// <param name="unit">vtd, vtd-cm (caching mode) or viommu.</param>
+    /// <param name="kernel">The kernel.</param>
+    /// <param name="unit">vtd, vtd-cm (caching mode), vtd-sm (scalable mode) or viommu.</param>
     /// <param name="append">Further words of the command line.</param>
     /// <param name="loads">What the guest does, once with each type of domain.</param>
-    public KernelRun(string unit, string append, IEnumerable<string> loads)
+    /// <param name="vcpus">Processors.</param>
+    public KernelRun(Kernel kernel, string unit, string append, IEnumerable<string> loads, int vcpus = 1)
     {
-        var kernel = Kernel.Backport;
-        Vtd = unit.StartsWith("vtd", StringComparison.Ordinal) ? new() { CachingMode = unit == "vtd-cm" } : null;
+        Vtd = unit.StartsWith("vtd", StringComparison.Ordinal) ? new() { CachingMode = unit == "vtd-cm", Profile = unit == "vtd-sm" ? VtdProfile.Scalable : VtdProfile.Legacy } : null;
         Viommu = Vtd == null ? new() : null;
-        var config = new MachineConfig { MemoryBytes = MemoryBytes, Vtd = Vtd, VirtioIommu = Viommu, Disks = [new(() => new MemoryBlockBackend("disk", 40 << 20))] };
+        var config = new MachineConfig { MemoryBytes = MemoryBytes, Vcpus = vcpus, Vtd = Vtd, VirtioIommu = Viommu, Disks = [new(() => new MemoryBlockBackend("disk", 40 << 20))] };
         var modules = Viommu == null ? null : KernelModules.Extract(kernel.Package, ["virtio_iommu"]);
-        guest = new(kernel, config, Guest.Script((modules == null ? "" : $". /{BusyboxInitrd.LoadScript}\n") + Script(loads)), $"quiet intel_iommu=on {append}", modules: modules);
+        guest = new(kernel, config, Guest.Script((modules == null ? "" : $". /{BusyboxInitrd.LoadScript}\n") + Script(loads)), $"quiet intel_iommu=on{(IsScalable ? ",sm_on" : "")} {append}", modules: modules);
         guest.Port.Watch(Heard);
         Assert.True(guest.Run().Cause == StopCause.PowerOff, guest.Output);
     }
 
     /// <summary>The remapping unit, or null.</summary>
     public VtdOptions? Vtd { get; }
+
+    /// <summary>The kernel uses scalable mode.</summary>
+    public bool IsScalable => Vtd?.Profile == VtdProfile.Scalable;
 
     /// <summary>The virtio-iommu, or null.</summary>
     public VirtioIommuOptions? Viommu { get; }
@@ -74,11 +78,23 @@ internal sealed class KernelRun : IDisposable
         for g in /sys/kernel/iommu_groups/*; do [ -e $g/devices/0000:00:03.0 ] && group=$g; done
         dmesg | grep -E 'DMAR: IOMMU batching|invalidation policy' | sed 's/^\[[^]]*\] /KERNEL /'
         transfer() {
-          if [ $1 = read ]; then dd if=/dev/nvme0n1 of=/dev/null bs=${2}k count=$3 iflag=direct 2>/dev/null
-          else dd if=/dev/zero of=/dev/nvme0n1 bs=${2}k count=$3 oflag=direct conv=notrunc 2>/dev/null; fi
+          case $1 in
+            read) dd if=/dev/nvme0n1 of=/dev/null bs=${2}k count=$3 iflag=direct 2>/dev/null;;
+            write) dd if=/dev/zero of=/dev/nvme0n1 bs=${2}k count=$3 oflag=direct conv=notrunc 2>/dev/null;;
+            cached-read) echo 3 > /proc/sys/vm/drop_caches; dd if=/dev/nvme0n1 of=/dev/null bs=${2}k count=$3 2>/dev/null;;
+            cached-write) dd if=/dev/zero of=/dev/nvme0n1 bs=${2}k count=$3 conv=fsync,notrunc 2>/dev/null;;
+            discard) for i in 1 2 3 4 5 6 7 8; do blkdiscard -o $((i * 65536)) -l $(($2 * 1024)) /dev/nvme0n1; done;;
+            mixed)
+              for i in 4 20 64 1024; do transfer read $i $3 & transfer write $i $3 & done
+              wait;;
+            pinned)
+              for i in 0 1; do taskset $((i + 1)) dd if=/dev/nvme0n1 of=/dev/null bs=${2}k count=$3 skip=$((i * 64)) iflag=direct 2>/dev/null & done
+              wait;;
+          esac
         }
         load() {
           transfer $1 $2 2
+          [ $1 = mixed ] && transfer $1 $2 4
           sleep 0.05
           echo MARK $(cat $group/type) $1 $2 $3 END
           transfer $1 $2 $3
@@ -120,7 +136,7 @@ internal sealed class KernelRun : IDisposable
         var machine = guest.Machine;
         var exits = machine.Clock.Ledger.Account(Vtd == null ? "viommu0" : "vtd0").Table.ExitCount;
         return machine.Iommu is { } unit
-            ? new(exits, unit.Counters.Invalidations(InvalidationType.Iotlb), unit.Counters.Waits, 0, 0)
+            ? new(exits, unit.Counters.Invalidations(InvalidationType.Iotlb) + unit.Counters.Invalidations(InvalidationType.PasidIotlb), unit.Counters.Waits, 0, 0)
             : new(exits, 0, 0, machine.VirtioIommu!.Requests(VirtioIommuRequest.Map, VirtioIommuStatus.Ok), machine.VirtioIommu!.Requests(VirtioIommuRequest.Unmap, VirtioIommuStatus.Ok));
     }
 

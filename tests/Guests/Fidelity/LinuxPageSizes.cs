@@ -7,16 +7,30 @@ namespace Vmm.Guests.Fidelity;
 /// </summary>
 internal static class LinuxPageSizes
 {
-    /// <summary>Calls that a range takes.</summary>
-    public static int Calls(ulong iova, ulong target, ulong bytes)
+    /// <summary>Where the mappings begin and end that a run of contiguous pages takes.</summary>
+    public static IEnumerable<(ulong Start, ulong End)> Map(ulong iova, ulong target, ulong bytes)
     {
-        var calls = 0;
-        for (; bytes != 0; calls++)
+        while (bytes != 0)
         {
             var part = Part(iova, target, bytes);
+            yield return (iova, iova + part);
             iova += part;
             target += part;
             bytes -= part;
+        }
+    }
+
+    /// <summary>
+    /// Calls that it takes to end all of a buffer's mappings. What a call names is cut by its own alignment, but the
+    /// virtio-iommu's driver removes a mapping whole, so a call may end more than it names (viommu_del_mappings).
+    /// </summary>
+    public static int UnmapCalls(ulong iova, ulong bytes, IReadOnlyList<(ulong Start, ulong End)> mappings)
+    {
+        var calls = 0;
+        for (ulong at = iova, end = iova + bytes; at < end; calls++)
+        {
+            var part = at + Part(at, at, end - at);
+            at = mappings.Last(m => m.Start < part).End;
         }
 
         return calls;
