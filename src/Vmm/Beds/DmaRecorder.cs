@@ -22,7 +22,7 @@ internal sealed class DmaRecorder(
     readonly Dictionary<int, DmaBuffer> inFlight = [];
     readonly List<DmaBuffer> ended = [];
     readonly List<ulong> asked = [];
-    readonly Dictionary<ulong, bool> wentAlong = [];
+    readonly Dictionary<ulong, IommuExit> carriers = [];
     IommuExit pending = new(0);
 
     /// <summary>Buffers in the order in which the device got and completed them.</summary>
@@ -81,10 +81,11 @@ internal sealed class DmaRecorder(
 
     void EndExit()
     {
-        Exits.Add(pending with { Time = clock.Now });
+        var exit = pending with { Time = clock.Now };
+        Exits.Add(exit);
         foreach (var last in asked)
         {
-            wentAlong[last] = !pending.IsForMap;
+            carriers[last] = exit;
         }
 
         asked.Clear();
@@ -158,8 +159,21 @@ internal sealed class DmaRecorder(
         var buffer = new DmaBuffer(Number(details, "opc ") is NvmeIoOpcode.Write or NvmeIoOpcode.DatasetManagement, first, length, [.. pages]);
         var queue = (int)Number(details, "sqid ");
         inFlight.Add(queue << 16 | (int)Number(details, "cid "), buffer);
-        Steps.Add(new(clock.Now, buffer, queue, true));
-        Carried += wentAlong.GetValueOrDefault((first + (ulong)length - 1) | 0xFFF) ? 1 : 0;
+        carriers.Remove((first + (ulong)length - 1) | 0xFFF, out var carrier);
+        Carried += carrier is { IsForMap: false } ? 1 : 0;
+        Insert(new(carrier?.Time ?? clock.Now, buffer, queue, true));
+    }
+
+    /// <summary>A mapping was made when its requests were carried out; buffers may have ended between that and the doorbell.</summary>
+    void Insert(in DmaStep step)
+    {
+        var at = Steps.Count;
+        while (at > 0 && Steps[at - 1].Time > step.Time)
+        {
+            at--;
+        }
+
+        Steps.Insert(at, step);
     }
 
     static int Key(string details, string queue) => (int)(Number(details, queue) & 0xFFFF_0000) | (int)Number(details, "cid ");

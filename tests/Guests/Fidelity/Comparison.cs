@@ -24,10 +24,11 @@ internal sealed record Comparison(string Mode, string Load, DmaTally Kernel, Dma
     const ulong Slack = 100 * Microsecond;
 
     /// <summary>
-    /// How long after the completion Linux unmaps. That is not seen from outside when nothing is invalidated, and decides
-    /// whether an unmap that meets a tick comes before its flush or after.
+    /// How long after the completion Linux unmaps, and how long before its flush a tick comes. Neither is seen from outside,
+    /// and both together decide whether an unmap that meets a tick comes before its flush or after.
     /// </summary>
-    static readonly ulong[] Lags = [.. Enumerable.Range(0, 17).Select(static us => (ulong)us * Microsecond)];
+    static readonly (ulong Lag, ulong Early)[] Lags =
+        [.. Enumerable.Range(0, 13).SelectMany(static early => Enumerable.Range(0, 17).Select(lag => ((ulong)lag * Microsecond, (ulong)early * Microsecond)))];
 
     /// <summary>Replays a window through the layer and explains what remains.</summary>
     /// <param name="run">The kernel's run.</param>
@@ -108,8 +109,9 @@ internal sealed record Comparison(string Mode, string Load, DmaTally Kernel, Dma
             FlushRule.Layer with { Capacity = FlushRule.Linux.Capacity, FlushesBefore = true, RunsOn = true },
             FlushRule.Linux with { PerQueue = false }, FlushRule.Linux,
         ];
-        var flushes = Lags.Select(lag => rules.Select((r, i) => r.Exits(window.Recorder.Steps, window.End, seen[^1], isViommu, i == 0 ? 0 : lag)).ToList()).ToList();
-        var best = flushes.FirstOrDefault(f => IsNear(f[^1], seen)) ?? flushes[0];
+        List<List<ulong>> Flushes((ulong Lag, ulong Early) at) =>
+            [.. rules.Select((r, i) => r.Exits(window.Recorder.Steps, window.End, seen[^1] - at.Early, isViommu, i == 0 ? 0 : at.Lag))];
+        var best = Lags.Select(Flushes).FirstOrDefault(f => IsNear(f[^1], seen)) ?? Flushes(Lags[0]);
         AssertNear(best[0], Ends(layer));
         AssertNear(best[^1], seen);
         string[] names = [Fidelity.Differences.QueueSize, Fidelity.Differences.TimerRunsOn, Fidelity.Differences.TimerTicks, Fidelity.Differences.QueuePerProcessor];

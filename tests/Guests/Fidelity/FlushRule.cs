@@ -30,7 +30,7 @@ internal sealed record FlushRule(int Capacity, bool FlushesBefore, bool RunsOn, 
     /// <param name="tick">A time at which a tick came.</param>
     /// <param name="lag">Cycles from a completion to its unmap.</param>
     /// <param name="requests">A flush is an exit only when UNMAP requests wait; a map takes them along.</param>
-    public List<ulong> Exits(IEnumerable<DmaStep> steps, ulong end, ulong tick, bool requests, ulong lag)
+    public List<ulong> Exits(IEnumerable<DmaStep> steps, ulong end, ulong tick, bool requests, ulong lag = 0)
     {
         var exits = new List<ulong>();
         var counts = new Dictionary<int, int>();
