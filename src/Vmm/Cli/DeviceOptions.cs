@@ -56,7 +56,12 @@ internal static class DeviceOptions
     }
 
     /// <summary><c>--disk path=a.img,readonly=on,iommu=off,driver=virtio</c> or <c>--disk size=64M</c> for one in memory.</summary>
-    public static DiskConfig Disk(string text, int index)
+    /// <param name="text">The option's value.</param>
+    /// <param name="index">Its place among the disks.</param>
+    public static DiskConfig Disk(string text, int index) => Disk(text, index, static path => path);
+
+    /// <summary>As <see cref="Disk(string, int)"/>, with a say in which file a path means.</summary>
+    public static DiskConfig Disk(string text, int index, Func<string, string> file)
     {
         var pairs = OptionText.Pairs("--disk", text, "path", ["size", "readonly", "block-size", "serial", "iommu", "driver", .. VirtioKeys]);
         var isReadOnly = pairs.TryGetValue("readonly", out var flag) && OptionText.Flag("--disk readonly", flag);
@@ -85,7 +90,7 @@ internal static class DeviceOptions
         }
         else
         {
-            var path = pairs["path"];
+            var path = file(pairs["path"]);
             open = () => OpenFile(path, isReadOnly);
         }
 
@@ -121,9 +126,10 @@ internal static class DeviceOptions
     /// <param name="config">The configuration.</param>
     /// <param name="name">Name of the option without dashes.</param>
     /// <param name="value">Its value.</param>
-    public static MachineConfig Apply(MachineConfig config, string name, string value) => name switch
+    /// <param name="file">Which file a path means; it may refuse.</param>
+    public static MachineConfig Apply(MachineConfig config, string name, string value, Func<string, string> file) => name switch
     {
-        "disk" => config with { Disks = [.. config.Disks, Disk(value, config.Disks.Count)] },
+        "disk" => config with { Disks = [.. config.Disks, Disk(value, config.Disks.Count, file)] },
         "iommu" => (config with { Vtd = null, VirtioIommu = null }).WithIommu(value),
         "edu" => config with { Edu = Edu(value) },
         _ => throw new UsageException($"'{name}' is not a device option"),

@@ -253,9 +253,7 @@ internal sealed class SpecReader(PathPolicy? paths)
         {
             var option = spec.DeviceOptions[i];
             var field = $"{at}.device_options[{i}]";
-            // Files are named where their paths can be checked: in messages of their own.
-            violations.Require(!option.Value.Contains("path", StringComparison.OrdinalIgnoreCase) || paths == null, field, "files cannot be named here");
-            Attempt(field, () => config = DeviceOptions.Apply(config, option.Name, option.Value));
+            Attempt(field, () => config = DeviceOptions.Apply(config, option.Name, option.Value, path => File(path, field)));
         }
 
         return config;

@@ -39,6 +39,28 @@ public sealed class ControlPlaneTests(ControlFixture control) : ControlCaller(co
         var error = await Fails(Grpc.StatusCode.PermissionDenied, Create("path", new() { Boot = new() { Kernel = path } }));
         Assert.Equal("spec.boot.kernel: the path is not inside an allowed root", error.Status.Detail);
         Assert.Equal("PATH_OUTSIDE_ROOTS", Detail<ErrorInfo>(error).Reason);
+        foreach (var (field, spec) in new (string, MachineSpec)[]
+        {
+            ("spec.boot.initrds[0]", new() { Boot = new() { Initrds = { path } } }),
+            ("spec.disks[0].path", new() { Disks = { new DiskSpec { Path = path } } }),
+            ("spec.device_options[0]", new() { DeviceOptions = { new DeviceOption { Name = "disk", Value = path } } }),
+            ("spec.device_options[1]", new() { DeviceOptions = { new DeviceOption { Name = "edu", Value = "edu" }, new DeviceOption { Name = "disk", Value = $"readonly=on,path={path}" } } }),
+        })
+        {
+            error = await Fails(Grpc.StatusCode.PermissionDenied, Create("path", spec));
+            Assert.Equal(field + ": the path is not inside an allowed root", error.Status.Detail);
+        }
+    }
+
+    [Fact]
+    public async Task A_device_option_names_a_file_inside_a_root()
+    {
+        await File.WriteAllBytesAsync(Path.Combine(Control.Images.Folder, "option.img"), new byte[1 << 20]);
+        await Create("option", new() { MemoryBytes = 16 << 20, DeviceOptions = { new DeviceOption { Name = "disk", Value = "option.img,readonly=on" } } });
+        Assert.Contains((await Call<ListDevicesRequest, ListDevicesResponse>(DeviceReflection.Descriptor, "ListDevices", new() { Machine = "option" })).Functions, f => f.Bdf == "00:03.0");
+        await Delete("option");
+        var error = await Fails(Grpc.StatusCode.InvalidArgument, Create("option", new() { DeviceOptions = { new DeviceOption { Name = "disk", Value = "absent.img" } } }));
+        Assert.DoesNotContain(Control.Images.Folder, error.Status.Detail);
     }
 
     [Fact]
