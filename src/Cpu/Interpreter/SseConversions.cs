@@ -26,7 +26,7 @@ internal readonly unsafe struct SingleToDouble : ISseFloat
     static bool Slow(CpuState* s, Op* op, byte* source)
     {
         var c = FloatContext.FromMxcsr(s->Mxcsr);
-        var result = Binary32.ToBinary64(*(uint*)source, ref c);
+        var result = BinaryConversion.ToBinary64(*(uint*)source, ref c);
         return SseResult.Accept(s, op, c, result);
     }
 }
@@ -53,7 +53,7 @@ internal readonly unsafe struct DoubleToSingle : ISseFloat
     static bool Slow(CpuState* s, Op* op, byte* source)
     {
         var c = FloatContext.FromMxcsr(s->Mxcsr);
-        var result = Binary64.ToBinary32(*(ulong*)source, ref c);
+        var result = BinaryConversion.ToBinary32(*(ulong*)source, ref c);
         return SseResult.Accept(s, op, c, result);
     }
 }
@@ -83,7 +83,7 @@ internal readonly unsafe struct IntegerToSingle<T> : ISseFloat
     static bool Slow(CpuState* s, Op* op, byte* source)
     {
         var c = FloatContext.FromMxcsr(s->Mxcsr);
-        var result = Binary32.FromInt64(sizeof(T) == 8 ? *(long*)source : *(int*)source, ref c);
+        var result = Binary32.FromInteger(sizeof(T) == 8 ? *(long*)source : *(int*)source, ref c);
         return SseResult.Accept(s, op, c, result);
     }
 }
@@ -113,7 +113,7 @@ internal readonly unsafe struct IntegerToDouble<T> : ISseFloat
     static bool Slow(CpuState* s, Op* op, byte* source)
     {
         var c = FloatContext.FromMxcsr(s->Mxcsr);
-        var result = Binary64.FromInt64(sizeof(T) == 8 ? *(long*)source : *(int*)source, ref c);
+        var result = Binary64.FromInteger(sizeof(T) == 8 ? *(long*)source : *(int*)source, ref c);
         return SseResult.Accept(s, op, c, result);
     }
 }
@@ -240,7 +240,7 @@ internal readonly unsafe struct PackedSingleToDouble : ISseFloat
         var low = ((uint*)source)[0];
         var high = ((uint*)source)[1];
         var c = FloatContext.FromMxcsr(s->Mxcsr);
-        var result = Vector128.Create(Binary32.ToBinary64(low, ref c), Binary32.ToBinary64(high, ref c));
+        var result = Vector128.Create(BinaryConversion.ToBinary64(low, ref c), BinaryConversion.ToBinary64(high, ref c));
         return SseRegister.Store(s, op, c, result.AsByte());
     }
 }
@@ -254,7 +254,7 @@ internal readonly unsafe struct PackedDoubleToSingle : ISseFloat
     {
         var b = SseRegister.Load64(source);
         var c = FloatContext.FromMxcsr(s->Mxcsr);
-        var result = Vector128.Create(Binary64.ToBinary32(b[0], ref c), Binary64.ToBinary32(b[1], ref c), 0, 0);
+        var result = Vector128.Create(BinaryConversion.ToBinary32(b[0], ref c), BinaryConversion.ToBinary32(b[1], ref c), 0, 0);
         return SseRegister.Store(s, op, c, result.AsByte());
     }
 }
@@ -269,8 +269,8 @@ internal readonly unsafe struct PackedIntegerToSingle : ISseFloat
         var b = SseRegister.Load32(source).AsInt32();
         var c = FloatContext.FromMxcsr(s->Mxcsr);
         var result = Vector128.Create(
-            Binary32.FromInt32(b[0], ref c), Binary32.FromInt32(b[1], ref c),
-            Binary32.FromInt32(b[2], ref c), Binary32.FromInt32(b[3], ref c));
+            Binary32.FromInteger(b[0], ref c), Binary32.FromInteger(b[1], ref c),
+            Binary32.FromInteger(b[2], ref c), Binary32.FromInteger(b[3], ref c));
         return SseRegister.Store(s, op, c, result.AsByte());
     }
 }
@@ -284,7 +284,7 @@ internal readonly unsafe struct PackedIntegerToDouble : ISseFloat
     {
         var low = ((int*)source)[0];
         var high = ((int*)source)[1];
-        Vector128.Create(Binary64.FromInt32(low), Binary64.FromInt32(high)).AsByte().Store((byte*)s + op->A);
+        Vector128.Create(Binary64.FromExact(low), Binary64.FromExact(high)).AsByte().Store((byte*)s + op->A);
         return true;
     }
 }

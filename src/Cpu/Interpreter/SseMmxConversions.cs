@@ -58,8 +58,8 @@ internal readonly unsafe struct MmxConversion : ICold
     static bool ToSingle(CpuState* s, Op* op, ref Instruction instruction, byte* source)
     {
         var c = FloatContext.FromMxcsr(s->Mxcsr);
-        var low = Binary32.FromInt32(((int*)source)[0], ref c);
-        var high = Binary32.FromInt32(((int*)source)[1], ref c);
+        var low = Binary32.FromInteger(((int*)source)[0], ref c);
+        var high = Binary32.FromInteger(((int*)source)[1], ref c);
         if (!SseFloat.Accept(s, op, c))
         {
             return false;
@@ -71,8 +71,8 @@ internal readonly unsafe struct MmxConversion : ICold
 
     static bool ToDouble(CpuState* s, Op* op, ref Instruction instruction, byte* source)
     {
-        var low = Binary64.FromInt32(((int*)source)[0]);
-        var high = Binary64.FromInt32(((int*)source)[1]);
+        var low = Binary64.FromExact(((int*)source)[0]);
+        var high = Binary64.FromExact(((int*)source)[1]);
         var destination = (ulong*)((byte*)s + CpuState.XmmOffset(instruction.Op0Register - Register.XMM0));
         destination[0] = low;
         destination[1] = high;

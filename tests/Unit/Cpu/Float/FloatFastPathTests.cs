@@ -19,7 +19,7 @@ public sealed class FloatFastPathTests
         Check(false, (ulong a, ulong b, ref FloatContext c) => Binary64.Multiply(a, b, ref c), (ulong a, ulong b, ref FloatContext c) => SoftSse.Multiply(f, a, b, ref c));
         Check(false, (ulong a, ulong b, ref FloatContext c) => Binary64.Divide(a, b, ref c), (ulong a, ulong b, ref FloatContext c) => SoftSse.Divide(f, a, b, ref c));
         Check(false, (ulong a, ulong b, ref FloatContext c) => Binary64.SquareRoot(a, ref c), (ulong a, ulong b, ref FloatContext c) => SoftSse.SquareRoot(f, a, ref c));
-        Check(false, (ulong a, ulong b, ref FloatContext c) => Binary64.ToBinary32(a, ref c), (ulong a, ulong b, ref FloatContext c) => SoftSse.Convert(f, FloatFormat.Binary32, a, ref c));
+        Check(false, (ulong a, ulong b, ref FloatContext c) => BinaryConversion.ToBinary32(a, ref c), (ulong a, ulong b, ref FloatContext c) => SoftSse.Convert(f, FloatFormat.Binary32, a, ref c));
         Check(false, (ulong a, ulong b, ref FloatContext c) => (uint)Binary64.TruncateToInt32(a, ref c), (ulong a, ulong b, ref FloatContext c) => (uint)SoftSse.ToInteger(f, a, 32, FloatRounding.Truncate, ref c));
     }
 
