@@ -7,7 +7,7 @@ namespace Vmm.Firmware.BuiltIn.Dma;
 /// The load: bursts of buffers that are mapped, written to the disk or read from it, and unmapped, strictly or later. What a
 /// burst writes, the next one reads, and every byte is compared. One line for each way and size says what the guest counted.
 /// </summary>
-internal sealed class DmaLoad(Guest guest, DmaBuffers buffers, DmaDisk disk)
+internal sealed partial class DmaLoad(Guest guest, DmaBuffers buffers, DmaDisk disk)
 {
     /// <summary>Buffers that are mapped at once.</summary>
     public const uint Burst = 5;
@@ -149,84 +149,6 @@ internal sealed class DmaLoad(Guest guest, DmaBuffers buffers, DmaDisk disk)
         g.A.mov(memory, (int)where);
         g.A.mov(rights, (int)allowed);
         g.Call(burst);
-    }
-
-    void EmitBurst()
-    {
-        var a = g.A;
-        a.cmp(opcode, DmaDisk.Write);
-        g.If(When.Equal, () => g.Call(stamp));
-        g.Tally.Enter(Section.Map);
-        g.Call(mapAll);
-        g.Tally.Enter(Section.Transfer);
-        g.Call(transferAll);
-        g.Tally.Enter(Section.Unmap);
-        g.Call(unmapAll);
-        g.Tally.Enter(Section.Other);
-        a.cmp(opcode, DmaDisk.Read);
-        g.If(When.Equal, () =>
-        {
-            a.mov(esi, DmaDisk.Source);
-            a.mov(edi, DmaDisk.Target);
-            a.mov(rcx, total);
-            a.shr(rcx, 3);
-            a.repe.cmpsq();
-            g.If(When.NotEqual, () => a.inc(differing));
-        });
-    }
-
-    void EmitMapAll()
-    {
-        var a = g.A;
-        g.For(rbx, Burst, () =>
-        {
-            a.mov(rdi, rbx);
-            a.imul(rdi, bytes);
-            a.add(rdi, memory);
-            a.or(rdi, rights);
-            g.Call(buffers.Map, rdi, bytes);
-            a.mov(addresses.At(rbx), rax);
-            a.test(rax, rax);
-            g.If(When.Equal, () => a.inc(refused));
-        });
-    }
-
-    void EmitTransferAll()
-    {
-        var a = g.A;
-        g.For(rbx, Burst, () =>
-        {
-            a.mov(rsi, rbx);
-            a.imul(rsi, bytes);
-            a.mov(rcx, addresses.At(rbx));
-            a.mov(rdx, bytes);
-            g.Load(rdi, opcode);
-            a.call(g.Nvme.Transfer.Label);
-            a.test(rax, rax);
-            g.If(When.NotEqual, () => a.inc(failed));
-        });
-    }
-
-    void EmitUnmapAll()
-    {
-        var a = g.A;
-        g.For(rbx, Burst, () =>
-        {
-            a.mov(rdi, addresses.At(rbx));
-            a.cmp(defers, 0);
-            g.If(
-                When.Equal,
-                () => g.Call(buffers.Unmap, rdi, bytes),
-                () =>
-                {
-                    g.Call(buffers.UnmapLater, rdi, bytes);
-                    a.inc(deferred);
-                });
-            a.test(rax, rax);
-            g.If(When.Equal, () => a.inc(refused));
-            a.cmp(deferred, MostDeferred);
-            g.If(When.Equal, () => Flush());
-        });
     }
 
     void Flush()

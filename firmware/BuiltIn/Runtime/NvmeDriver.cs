@@ -3,7 +3,7 @@ using static Iced.Intel.AssemblerRegisters;
 namespace Vmm.Firmware.BuiltIn.Runtime;
 
 /// <summary>An NVMe controller (NVMe 1.4) driven with one admin queue pair and one I/O queue pair, polled.</summary>
-internal sealed class NvmeDriver
+internal sealed partial class NvmeDriver
 {
     /// <summary>Registers.</summary>
     public const int Capabilities = 0, VersionRegister = 8, Configuration = 0x14, StatusRegister = 0x1C, QueueSizes = 0x24, AdminSubmission = 0x28, AdminCompletion = 0x30;
@@ -251,55 +251,6 @@ internal sealed class NvmeDriver
         Complete();
         a.movzx(eax, __word_ptr[r12 + 14]);
         a.shr(eax, 1);
-    }
-
-    void EmitTransfer()
-    {
-        var a = g.A;
-        a.mov(ebx, edi);
-        a.mov(r12, rsi);
-        a.mov(r13, rdx);
-        a.mov(r14, rcx);
-        ClearCommand();
-        a.mov(Command, ebx);
-        a.mov(Command[1], 1);
-        a.mov(Command.As(8, 24), r14);
-        a.xor(edx, edx);
-        a.mov(rax, r12);
-        a.div(BlockSize);
-        a.mov(Command.As(8, 40), rax);
-        a.mov(rax, r13);
-        a.div(BlockSize);
-        a.dec(eax);
-        a.mov(Command[12], eax);
-        DescribeRest();
-        g.Call(Execute, 1);
-    }
-
-    /// <summary>PRP entry 2 (NVMe 1.4 §4.3): nothing, the second page, or the list of all pages from the second on.</summary>
-    void DescribeRest()
-    {
-        var a = g.A;
-        var done = a.CreateLabel();
-        a.add(r14, (int)Layout.PageSize);
-        a.sub(r13, (int)Layout.PageSize);
-        g.Jump(When.NotAbove, done);
-        a.mov(Command.As(8, 32), r14);
-        a.cmp(r13, (int)Layout.PageSize);
-        g.Jump(When.NotAbove, done);
-        a.mov(edi, List.Address);
-        g.Forever(end =>
-        {
-            a.mov(__qword_ptr[rdi], r14);
-            a.add(rdi, 8);
-            a.add(r14, (int)Layout.PageSize);
-            a.sub(r13, (int)Layout.PageSize);
-            g.Jump(When.NotAbove, end);
-        });
-        a.mov(eax, List.Address);
-        a.add(rax, BusOffset);
-        a.mov(Command.As(8, 32), rax);
-        g.Place(done);
     }
 
     /// <summary>Copies the command to the tail of queue RBX and rings its doorbell.</summary>
