@@ -12,6 +12,9 @@ public sealed record BuiltInOptions
     /// <summary>"dma": a missing test device, IOMMU or NVMe controller is a failure and not left out.</summary>
     public bool RequireDma { get; init; }
 
+    /// <summary>"legacy": VT-d in legacy mode also where scalable mode is offered. For the guest dma; the other one knows legacy mode only.</summary>
+    public bool LegacyMode { get; init; }
+
     /// <summary>The command line.</summary>
     public override string ToString()
     {
@@ -29,6 +32,11 @@ public sealed record BuiltInOptions
         if (RequireDma)
         {
             words.Add("dma");
+        }
+
+        if (LegacyMode)
+        {
+            words.Add("legacy");
         }
 
         return string.Join(' ', words);

@@ -30,6 +30,8 @@ public sealed class DmaGuestTests(ITestOutputHelper log)
         ["vtd legacy, 39 bits"] = new() { Vtd = new() { AddressWidth = 39, CoherentWalks = true } },
         ["vtd scalable"] = new() { Vtd = new() { Profile = VtdProfile.Scalable } },
         ["vtd scalable, caching mode"] = new() { Vtd = new() { Profile = VtdProfile.Scalable, CachingMode = true } },
+        ["vtd scalable, used in legacy mode"] = new() { Vtd = new() { Profile = VtdProfile.Scalable } },
+        ["vtd scalable, 39 bits, not coherent"] = new() { Vtd = new() { Profile = VtdProfile.Scalable, AddressWidth = 39, CoherentWalks = false } },
         ["vtd strict"] = new() { Vtd = new() { Profile = VtdProfile.Strict } },
         ["vtd strict, no caching mode"] = new() { Vtd = new() { Profile = VtdProfile.Strict, CachingMode = false } },
         ["virtio"] = new() { VirtioIommu = new() },
@@ -40,9 +42,11 @@ public sealed class DmaGuestTests(ITestOutputHelper log)
     [MemberData(nameof(Units))]
     public void The_guest_the_machine_and_the_layer_count_the_same(string unit)
     {
-        using var run = new DmaGuestRun(Configurations[unit]);
+        var legacy = unit.EndsWith("legacy mode", StringComparison.Ordinal);
+        using var run = new DmaGuestRun(Configurations[unit], new() { LegacyMode = legacy });
         log.WriteLine(run.Output);
         Assert.True((StopCause.DebugExit, 0u) == (run.Outcome.Cause, run.Outcome.Value), run.Output);
+        Assert.Equal(run.Machine.Iommu != null && unit.Contains("legacy", StringComparison.Ordinal), run.Output.Contains("in legacy mode", StringComparison.Ordinal));
         Assert.Equal([4096, 16384, 65536, 131072, 4096, 16384, 65536, 131072], run.Rows.Select(static r => r.Bytes));
         Assert.Equal([false, false, false, false, true, true, true, true], run.Rows.Select(static r => r.IsLazy));
         foreach (var row in run.Rows)
@@ -65,7 +69,7 @@ public sealed class DmaGuestTests(ITestOutputHelper log)
         const int Slower = 10;
         var config = Configurations[unit];
         var isViommu = config.VirtioIommu != null;
-        using var run = new DmaGuestRun(config);
+        using var run = new DmaGuestRun(config, new());
         var timed = 0;
         foreach (var row in run.Rows.Where(static r => r.IsLazy))
         {

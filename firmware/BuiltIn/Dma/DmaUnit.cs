@@ -60,8 +60,11 @@ internal abstract class DmaUnit
     /// <summary>Emits code that prints what the unit is.</summary>
     public abstract void Describe();
 
-    /// <summary>Emits code, in a test, that checks the fault taken last: the controller may not do what it tried at an I/O address.</summary>
-    public abstract void CheckFault(string what, Operand address);
+    /// <summary>Emits code, in a test, that checks the fault taken last: the controller may not write at an I/O address. RBX is lost.</summary>
+    /// <param name="what">Starts the names of the checks.</param>
+    /// <param name="address">The I/O address.</param>
+    /// <param name="isMapped">The page is mapped, but not for that.</param>
+    public abstract void CheckFault(string what, Operand address, bool isMapped);
 
     /// <summary>Emits the routines.</summary>
     public abstract void Emit();

@@ -56,7 +56,7 @@ internal sealed class ViommuDmaUnit(Guest guest) : DmaUnit(guest)
     }
 
     /// <inheritdoc/>
-    public override void CheckFault(string what, Operand address)
+    public override void CheckFault(string what, Operand address, bool isMapped)
     {
         G.Checks.Equal(G.Viommu.FaultEndpoint, G.Nvme.Function, what + ": endpoint");
         G.Checks.Equal(G.Viommu.FaultAddress, address, what + ": address");

@@ -3,7 +3,7 @@ using static Iced.Intel.AssemblerRegisters;
 
 namespace Vmm.Firmware.BuiltIn.Dma;
 
-/// <summary>VT-d in legacy mode: second-stage tables, and invalidation by the queue (VT-d 4.1 §3.7, §6.5.2).</summary>
+/// <summary>VT-d, in scalable mode where the unit offers it: second-stage tables, and invalidation by the queue (VT-d 4.1 §3.7, §6.5.2).</summary>
 internal sealed class VtdDmaUnit(Guest guest) : DmaUnit(guest)
 {
     const int Domain = 1;
@@ -20,7 +20,8 @@ internal sealed class VtdDmaUnit(Guest guest) : DmaUnit(guest)
     /// <summary>Address quadword of a page-selective descriptor: only leaf entries changed.</summary>
     const int LeavesOnly = 1 << 6;
 
-    const int NoWritePermission = 5;
+    /// <summary>Fault reasons (§7.1.3).</summary>
+    const int NoWritePermission = 5, ScalableNotPresent = 0x79, ScalableNoWritePermission = 0x85;
 
     readonly Routine invalidate = guest.NewRoutine();
 
@@ -42,13 +43,10 @@ internal sealed class VtdDmaUnit(Guest guest) : DmaUnit(guest)
         a.mov(rbx, unit.Capabilities);
         a.and(ebx, WriteBuffers);
         Require(rbx, 0, "no write buffers to flush");
+        ChooseMode();
         G.Call(unit.StartQueue);
         Require(rax, 1, "queued invalidation is enabled");
-        a.mov(rcx, unit.Base);
-        a.mov(eax, unit.Root.Address);
-        a.mov(__qword_ptr[rcx + RemappingUnit.RootTable], rax);
-        G.Tally.Count(Tallied.Access);
-        G.Call(unit.Set, RemappingUnit.SetRootTable);
+        G.Call(unit.SetRoot);
         Require(rax, 1, "the root table pointer is set");
         G.Call(unit.Assign, G.Nvme.Function, Domain);
         unit.Flush();
@@ -57,11 +55,28 @@ internal sealed class VtdDmaUnit(Guest guest) : DmaUnit(guest)
         Require(rax, 1, "translation is enabled");
     }
 
+    void ChooseMode()
+    {
+        var a = G.A;
+        var legacy = a.CreateLabel();
+        foreach (var bit in (byte[])[RemappingUnit.ScalableModeBit, RemappingUnit.SecondStageBit])
+        {
+            a.bt(G.Iommu.Extended, bit);
+            a.jnc(legacy);
+        }
+
+        a.cmp(G.Options.LegacyMode, 0);
+        a.jne(legacy);
+        G.Iommu.UseScalableMode();
+        G.Place(legacy);
+    }
+
     /// <inheritdoc/>
     public override void Describe()
     {
-        var a = G.A;
-        G.Print($"VT-d unit at {G.Iommu.Base:x}, caching mode ");
+        G.Print($"VT-d unit at {G.Iommu.Base:x} in ");
+        Flag(G.Iommu.Scalable, 1, "scalable", "legacy");
+        G.Print($" mode, caching mode ");
         Flag(G.Iommu.Capabilities, CachingMode, "on", "off");
         G.Print($", walks ");
         Flag(G.Iommu.Extended, Coherent, "coherent", "not coherent");
@@ -74,11 +89,15 @@ internal sealed class VtdDmaUnit(Guest guest) : DmaUnit(guest)
     }
 
     /// <inheritdoc/>
-    public override void CheckFault(string what, Operand address)
+    public override void CheckFault(string what, Operand address, bool isMapped)
     {
+        G.A.mov(ebx, NoWritePermission);
+        G.A.cmp(G.Iommu.Scalable, 0);
+        // QEMU has the reasons of legacy mode in both.
+        G.If(When.NotEqual, () => G.Checks.ExceptOnTcg(() => G.A.mov(ebx, isMapped ? ScalableNoWritePermission : ScalableNotPresent)));
         G.Checks.Equal(G.Iommu.FaultSource, G.Nvme.Function, what + ": source");
         G.Checks.Equal(G.Iommu.FaultInformation, address, what + ": address");
-        G.Checks.Equal(G.Iommu.FaultReason, NoWritePermission, what + ": reason");
+        G.Checks.Equal(G.Iommu.FaultReason, rbx, what + ": reason");
         G.Checks.Equal(G.Iommu.FaultKind, 0, what + ": type of request");
         G.Print($"         fault recorded: write of {G.Iommu.FaultInformation:x} by {G.Iommu.FaultSource:x4}, reason {G.Iommu.FaultReason:x}\n");
     }

@@ -18,7 +18,7 @@ internal sealed class CommandLine
         g = guest;
         (LoaderMagic, LoaderInformation) = (g.Data.U32(), g.Data.U32());
         text = g.Data.Zeroed(Longest + 2, 1);
-        (Quick, RequireDma, Processors, Rsdp) = (g.Data.U64(), g.Data.U64(), g.Data.U64(), g.Data.U64());
+        (Quick, RequireDma, LegacyMode, Processors, Rsdp) = (g.Data.U64(), g.Data.U64(), g.Data.U64(), g.Data.U64(), g.Data.U64());
         (Read, find) = (g.NewRoutine(), g.NewRoutine());
     }
 
@@ -33,6 +33,9 @@ internal sealed class CommandLine
 
     /// <summary>Not 0: "dma" was given, so devices and IOMMU have to be there.</summary>
     public Variable RequireDma { get; }
+
+    /// <summary>Not 0: "legacy" was given, so scalable mode is not used.</summary>
+    public Variable LegacyMode { get; }
 
     /// <summary>N of "smp=N", or 0.</summary>
     public Variable Processors { get; }
@@ -95,6 +98,8 @@ internal sealed class CommandLine
         a.mov(Quick, rax);
         g.Call(find, " dma ");
         a.mov(RequireDma, rax);
+        g.Call(find, " legacy ");
+        a.mov(LegacyMode, rax);
         g.Call(find, " smp=");
         a.test(rax, rax);
         g.If(When.NotEqual, () =>

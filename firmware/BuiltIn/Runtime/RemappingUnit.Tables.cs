@@ -6,6 +6,8 @@ namespace Vmm.Firmware.BuiltIn.Runtime;
 /// <content>Tables: second-stage entries, root and context entries.</content>
 internal sealed partial class RemappingUnit
 {
+    const byte SnoopedWalksBit = 48;
+
     /// <summary>Emits code that writes a line of a table back if ECAP.C is clear: the unit then does not look into the processor's caches. The flags are lost.</summary>
     public void WriteBack(AssemblerMemoryOperand entry)
     {
@@ -89,10 +91,51 @@ internal sealed partial class RemappingUnit
         a.mov(rax, r10);
     }
 
+    /// <summary>
+    /// Scalable mode (§9.2, §9.4 to §9.6): the half of the root entry that serves the function, its context entry, and PASID 0,
+    /// which requests without PASID have, of a directory of one table. The domain's second stage is PGTT = 010.
+    /// </summary>
+    void EmitAssignScalable()
+    {
+        var a = g.A;
+        a.mov(eax, edi);
+        a.shr(eax, 7);
+        a.mov(ecx, contexts.Address | 1);
+        a.mov(__qword_ptr[rax * 8 + root.Address], rcx);
+        WriteBack(__byte_ptr[rax * 8 + root.Address]);
+        a.mov(pasidDirectory, (int)(pasidTable.Address | 1));
+        WriteBack(pasidDirectory);
+        // PWSNP where the unit can snoop: ECAP.SMPWCS.
+        a.mov(rcx, Extended);
+        a.shr(rcx, SnoopedWalksBit);
+        a.and(ecx, 1);
+        a.shl(ecx, 23);
+        a.or(ecx, esi);
+        a.mov(pasidTable[1], rcx);
+        a.mov(rax, widthCode);
+        a.shl(eax, 2);
+        a.or(eax, (int)(pool.Address | 2 << 6 | 1));
+        a.mov(pasidTable, rax);
+        WriteBack(pasidTable);
+        a.and(edi, 0x7F);
+        a.shl(edi, 5);
+        a.xor(eax, eax);
+        a.test(esi, esi);
+        g.If(When.NotEqual, () => a.mov(eax, pasidDirectory.Address | 1));
+        a.mov(__qword_ptr[rdi + contexts.Address], rax);
+        WriteBack(__byte_ptr[rdi + contexts.Address]);
+    }
+
     /// <summary>Root entry of the bus, then the context entry (§9.1, §9.3): TT = 00, domain, address width. One context table serves bus 0.</summary>
     void EmitAssign()
     {
         var a = g.A;
+        a.cmp(Scalable, 0);
+        g.If(When.NotEqual, () =>
+        {
+            EmitAssignScalable();
+            g.Return();
+        });
         a.mov(eax, edi);
         a.shr(eax, 8);
         a.shl(eax, 4);

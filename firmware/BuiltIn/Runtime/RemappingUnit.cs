@@ -2,7 +2,7 @@ using static Iced.Intel.AssemblerRegisters;
 
 namespace Vmm.Firmware.BuiltIn.Runtime;
 
-/// <summary>A VT-d remapping unit in legacy mode, driven through its registers and its invalidation queue (VT-d 4.1 §6, §11).</summary>
+/// <summary>A VT-d remapping unit in legacy or scalable mode, driven through its registers and its invalidation queue (VT-d 4.1 §6, §11).</summary>
 internal sealed partial class RemappingUnit
 {
     /// <summary>Registers.</summary>
@@ -20,8 +20,11 @@ internal sealed partial class RemappingUnit
     /// <summary>What is added to a physical address to make the I/O virtual address that the tests use. QEMU's test device drives 28 address bits.</summary>
     public const uint Offset = 0x0800_0000;
 
-    /// <summary>Invalidation descriptors, low quadwords (§6.5.2): everything of the context cache, the IOTLB, the interrupt entry cache.</summary>
-    public const uint AllContexts = 1 | 1 << 4, AllTranslations = 2 | 1 << 4 | 3 << 6, AllInterrupts = 4;
+    /// <summary>Invalidation descriptors, low quadwords (§6.5.2): everything of the context cache, the IOTLB, the interrupt entry cache, the PASID cache.</summary>
+    public const uint AllContexts = 1 | 1 << 4, AllTranslations = 2 | 1 << 4 | 3 << 6, AllInterrupts = 4, AllPasids = 7 | 3 << 4;
+
+    /// <summary>Bits of ECAP: scalable mode, and second-stage translation in it (§11.4.3).</summary>
+    public const int ScalableModeBit = 43, SecondStageBit = 46;
 
     /// <summary>Bits that GCMD acts on once; all others have to be written as they are.</summary>
     const uint KeptBits = 0x96FF_FFFF;
@@ -30,8 +33,11 @@ internal sealed partial class RemappingUnit
     const int Patience = 1_000_000, PoolPages = 48;
     const uint QueueLength = Layout.PageSize;
 
+    /// <summary>RTADDR.TTM = 01; IQA.DW, descriptors of 256 bits (§11.4.5, §11.4.9.3).</summary>
+    const int ScalableTables = 1 << 10, WideDescriptors = 1 << 11, WideDescriptorSize = 32;
+
     readonly Guest g;
-    readonly Variable root, contexts, pool, poolUsed, queue, tail, status, ticket, topShift, widthCode;
+    readonly Variable root, contexts, pasidDirectory, pasidTable, pool, poolUsed, descriptorSize, queue, tail, status, ticket, topShift, widthCode;
     readonly Routine slot;
 
     /// <summary>Reserves the variables.</summary>
@@ -41,10 +47,11 @@ internal sealed partial class RemappingUnit
         (Base, Capabilities, Extended, On, InterruptsOn) = (g.Data.U64(), g.Data.U64(), g.Data.U64(), g.Data.U64(), g.Data.U64());
         (root, contexts, pool, queue) = (g.Data.Pages(1), g.Data.Pages(1), g.Data.Pages(PoolPages), g.Data.Pages(1));
         Interrupts = g.Data.Pages(1);
+        (pasidDirectory, pasidTable, Scalable, descriptorSize) = (g.Data.Pages(1), g.Data.Pages(1), g.Data.U64(), g.Data.Initial(16ul));
         (poolUsed, tail, ticket, topShift, widthCode) = (g.Data.U64(), g.Data.U64(), g.Data.U64(), g.Data.U64(), g.Data.U64());
         status = g.Data.U64();
         (FaultInformation, FaultSource, FaultReason, FaultKind) = (g.Data.U64(), g.Data.U64(), g.Data.U64(), g.Data.U64());
-        (Find, Set, Clear, Submit) = (g.NewRoutine(), g.NewRoutine(), g.NewRoutine(), g.NewRoutine());
+        (Find, Set, Clear, Submit, SetRoot) = (g.NewRoutine(), g.NewRoutine(), g.NewRoutine(), g.NewRoutine(), g.NewRoutine());
         (Map, Assign, TakeFault, StartQueue, slot) = (g.NewRoutine(), g.NewRoutine(), g.NewRoutine(), g.NewRoutine(), g.NewRoutine());
     }
 
@@ -56,6 +63,9 @@ internal sealed partial class RemappingUnit
 
     /// <summary>ECAP.</summary>
     public Variable Extended { get; }
+
+    /// <summary>Not 0: tables are those of scalable mode.</summary>
+    public Variable Scalable { get; }
 
     /// <summary>Not 0: translation is enabled.</summary>
     public Variable On { get; }
@@ -93,6 +103,9 @@ internal sealed partial class RemappingUnit
     /// <summary>Sets queue and tail and enables queued invalidation. RAX is 1 when it is.</summary>
     public Routine StartQueue { get; }
 
+    /// <summary>Tells the unit where the root table is and of which mode. RAX is 1 when GSTS shows it.</summary>
+    public Routine SetRoot { get; }
+
     /// <summary>Puts a descriptor and a wait descriptor into the queue: low, high. RAX is 1 when the wait is over.</summary>
     public Routine Submit { get; }
 
@@ -108,9 +121,6 @@ internal sealed partial class RemappingUnit
     /// <summary>Waits shortly for a fault, takes it off its record and clears the status. RAX is 0 without one.</summary>
     public Routine TakeFault { get; }
 
-    /// <summary>The root table.</summary>
-    public Variable Root => root;
-
     /// <summary>Emits code that loads a 32-bit register of the unit into EAX.</summary>
     public void Read(int register)
     {
@@ -118,9 +128,18 @@ internal sealed partial class RemappingUnit
         g.A.mov(eax, __dword_ptr[rax + register]);
     }
 
-    /// <summary>Emits code that invalidates all translations and contexts; RAX is 1 when both are done.</summary>
+    /// <summary>Emits code that has the unit use scalable mode, before <see cref="StartQueue"/>.</summary>
+    public void UseScalableMode()
+    {
+        g.A.mov(Scalable, 1);
+        g.A.mov(descriptorSize, WideDescriptorSize);
+    }
+
+    /// <summary>Emits code that invalidates all translations and contexts; RAX is 1 when all is done.</summary>
     public void Flush()
     {
+        g.A.cmp(Scalable, 0);
+        g.If(When.NotEqual, () => g.Call(Submit, AllPasids, 0));
         g.Call(Submit, AllContexts, 0);
         g.A.push(rax);
         g.Call(Submit, AllTranslations, 0);
@@ -135,6 +154,7 @@ internal sealed partial class RemappingUnit
         g.Define(Set, [rbx], () => EmitCommand(true));
         g.Define(Clear, [rbx], () => EmitCommand(false));
         g.Define(StartQueue, EmitStartQueue);
+        g.Define(SetRoot, EmitSetRoot);
         g.Define(Submit, EmitSubmit);
         g.Define(slot, [rbx], EmitSlot);
         g.Define(Map, [rbx, r12, r13], EmitMap);
@@ -233,10 +253,22 @@ internal sealed partial class RemappingUnit
         a.mov(rcx, Base);
         a.mov(tail, 0);
         a.mov(__qword_ptr[rcx + QueueTail], 0);
-        a.mov(eax, queue.Address);
+        a.imul(rax, Scalable, WideDescriptors);
+        a.or(rax, (int)queue.Address);
         a.mov(__qword_ptr[rcx + QueueAddress], rax);
         g.Tally.Count(Tallied.Access, 2);
         g.Call(Set, QueueEnable);
+    }
+
+    void EmitSetRoot()
+    {
+        var a = g.A;
+        a.mov(rcx, Base);
+        a.imul(rax, Scalable, ScalableTables);
+        a.or(rax, (int)root.Address);
+        a.mov(__qword_ptr[rcx + RootTable], rax);
+        g.Tally.Count(Tallied.Access);
+        g.Call(Set, SetRootTable);
     }
 
     void EmitSubmit()
@@ -271,7 +303,7 @@ internal sealed partial class RemappingUnit
 
     void Advance()
     {
-        g.A.add(eax, 16);
+        g.A.add(rax, descriptorSize);
         g.A.and(eax, (int)QueueLength - 1);
     }
 

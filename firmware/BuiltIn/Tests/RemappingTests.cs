@@ -61,10 +61,7 @@ internal static class RemappingTests
         var a = g.A;
         g.Call(g.Iommu.StartQueue);
         g.Checks.Equal(rax, 1, "queued invalidation is enabled");
-        a.mov(rcx, g.Iommu.Base);
-        a.mov(eax, g.Iommu.Root.Address);
-        a.mov(__qword_ptr[rcx + RemappingUnit.RootTable], rax);
-        g.Call(g.Iommu.Set, RemappingUnit.SetRootTable);
+        g.Call(g.Iommu.SetRoot);
         g.Checks.Equal(rax, 1, "the root table pointer is set");
         g.Iommu.Flush();
         g.Checks.Equal(rax, 1, "wait descriptors are answered");

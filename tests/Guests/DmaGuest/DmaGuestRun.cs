@@ -32,10 +32,11 @@ internal sealed partial class DmaGuestRun : IConsoleOutput, IEventTrace, IDispos
     int section;
 
     /// <param name="config">The machine without disk.</param>
-    public DmaGuestRun(MachineConfig config)
+    /// <param name="options">What the guest is told.</param>
+    public DmaGuestRun(MachineConfig config, BuiltInOptions options)
     {
         Machine = new(config with { MemoryBytes = MemoryBytes, Disks = [new(static () => new MemoryBlockBackend("disk", 1 << 20))] }, this);
-        Machine.Boot(new BootSource { Guest = BuiltInGuest.Dma });
+        Machine.Boot(new BootSource { Guest = BuiltInGuest.Dma, CommandLine = options.ToString() });
         Machine.Clock.Trace = this;
         Outcome = Machine.Run(untilTime: TimeLimit);
     }

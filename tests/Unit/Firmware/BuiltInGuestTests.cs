@@ -120,7 +120,7 @@ public sealed class BuiltInGuestTests
 
     [Fact]
     public void Options_become_words() =>
-        Assert.Equal("quick smp=4 dma", new BuiltInOptions { Quick = true, Processors = 4, RequireDma = true }.ToString());
+        Assert.Equal("quick smp=4 dma legacy", new BuiltInOptions { Quick = true, Processors = 4, RequireDma = true, LegacyMode = true }.ToString());
 
     static void AssertPassed((string Output, RunOutcome Outcome) run)
     {

@@ -4,6 +4,7 @@ using Vmm.Iommu;
 using Vmm.Machine;
 using Vmm.Platform.Block;
 using Vmm.Platform.Bus;
+using Vmm.Specs.VtD;
 using Vmm.VirtioIommu;
 using Xunit;
 
@@ -25,8 +26,22 @@ public sealed class DmaGuestTests
         using (machine)
         {
             AssertPassed(output, outcome);
-            Assert.Contains("VT-d unit at fed90000, caching mode off", output, StringComparison.Ordinal);
+            Assert.Contains("VT-d unit at fed90000 in legacy mode, caching mode off", output, StringComparison.Ordinal);
             Assert.Equal(3ul, machine.Iommu!.Counters.RecordedFaults);
+        }
+    }
+
+    [Theory]
+    [InlineData(false, FaultReason.SsNotPresent, 2, FaultReason.SmNoWritePermission, 1)]
+    [InlineData(true, FaultReason.NoWritePermission, 3, FaultReason.None, 0)]
+    public void It_uses_scalable_mode_where_there_is_one_unless_told_not_to(bool legacy, FaultReason first, ulong times, FaultReason second, ulong more)
+    {
+        var (output, outcome, machine) = Run(Config() with { Vtd = new() { Profile = VtdProfile.Scalable } }, new() { LegacyMode = legacy });
+        using (machine)
+        {
+            AssertPassed(output, outcome);
+            Assert.Contains(legacy ? "in legacy mode" : "in scalable mode", output, StringComparison.Ordinal);
+            Assert.Equal((times, more), (machine.Iommu!.Counters.Faults(first), machine.Iommu.Counters.Faults(second)));
         }
     }
 
@@ -165,11 +180,11 @@ public sealed class DmaGuestTests
         Assert.Equal((StopCause.DebugExit, 1u), (outcome.Cause, outcome.Value));
     }
 
-    static (string Output, RunOutcome Outcome, VirtualMachine Machine) Run(MachineConfig config)
+    static (string Output, RunOutcome Outcome, VirtualMachine Machine) Run(MachineConfig config, BuiltInOptions? options = null)
     {
         var transcript = new Transcript();
         var machine = new VirtualMachine(config, transcript);
-        machine.Boot(new BootSource { Guest = BuiltInGuest.Dma });
+        machine.Boot(new BootSource { Guest = BuiltInGuest.Dma, CommandLine = options?.ToString() });
         var outcome = machine.Run(untilTime: TimeLimit);
         return (transcript.Text, outcome, machine);
     }
