@@ -1,5 +1,4 @@
 using Vmm.Chipset;
-using Vmm.Iommu;
 using Vmm.Machine;
 using Vmm.Platform.Block;
 using Vmm.Virtio;
@@ -9,50 +8,31 @@ namespace Vmm.Cli;
 /// <summary>The options that describe devices, in the names that QEMU and libvirt use where they have one.</summary>
 internal static class DeviceOptions
 {
-    /// <summary>Features of a virtio disk that can be chosen.</summary>
-    public static readonly string[] VirtioKeys = ["packed", "indirect", "event-idx", "queue-reset", "notification-data", "order-platform", "access-platform"];
-
-    /// <summary><c>--iommu vtd,profile=scalable,caching-mode=on,aw-bits=48,...</c>.</summary>
-    public static VtdOptions Iommu(string text)
+    /// <summary>The machine with the IOMMU that <c>--iommu</c> names; "none" or null gives none.</summary>
+    /// <exception cref="UsageException">There is no such IOMMU, or a setting of it is wrong; the message names it.</exception>
+    public static MachineConfig WithIommu(this MachineConfig config, string? text)
     {
-        var pairs = OptionText.Pairs(
-            "--iommu", text, "model", "profile", "caching-mode", "intremap", "eim", "aw-bits", "pt", "device-iotlb", "snoop-control", "posted",
-            "coherent", "fault-records", "detector", "ioapic-sid", "iotlb");
-        if (pairs["model"] is not ("vtd" or "intel"))
+        var model = text?.Split(',')[0];
+        switch (model?.StartsWith("model=", StringComparison.Ordinal) == true ? model["model=".Length..] : model)
         {
-            throw new UsageException($"--iommu: model '{pairs["model"]}' is not vtd");
-        }
+            case null or "none":
+                return config;
+            case "vtd" or "intel":
+                return config with { Vtd = DeviceSettings.Vtd.Parse(new(), text!) };
+            case "virtio" or "virtio-iommu":
+                var options = DeviceSettings.VirtioIommu.Parse(new(), text!);
+                try
+                {
+                    return config with { VirtioIommu = DeviceSettings.Check(options) };
+                }
+                catch (ArgumentException bad)
+                {
+                    throw new UsageException($"--iommu: {bad.Message}");
+                }
 
-        bool? Flag(string key) => pairs.TryGetValue(key, out var value) ? OptionText.Flag($"--iommu {key}", value) : null;
-        int? Number(string key, int low, int high) => pairs.TryGetValue(key, out var value) ? (int)OptionText.Integer($"--iommu {key}", value, low, high) : null;
-        return new()
-        {
-            Profile = pairs.GetValueOrDefault("profile", "legacy") switch
-            {
-                "legacy" => VtdProfile.Legacy,
-                "scalable" => VtdProfile.Scalable,
-                "strict" => VtdProfile.Strict,
-                var other => throw new UsageException($"--iommu: profile '{other}' is not legacy, scalable or strict"),
-            },
-            CachingMode = Flag("caching-mode"),
-            InterruptRemapping = Flag("intremap"),
-            ExtendedInterruptMode = Flag("eim"),
-            AddressWidth = Number("aw-bits", 39, 57),
-            PassThrough = Flag("pt"),
-            DeviceTlb = Flag("device-iotlb"),
-            SnoopControl = Flag("snoop-control"),
-            PostedInterrupts = Flag("posted"),
-            CoherentWalks = Flag("coherent"),
-            FaultRecords = Number("fault-records", 1, 128),
-            DetectMissingInvalidations = Flag("detector"),
-            IotlbEntries = Number("iotlb", 64, 65536) ?? new VtdOptions().IotlbEntries,
-            Habits = pairs.GetValueOrDefault("ioapic-sid", "verified") switch
-            {
-                "verified" => VtdHabits.None,
-                "unverified" => VtdHabits.IoapicSourceIdUnverified,
-                var other => throw new UsageException($"--iommu: ioapic-sid '{other}' is not verified or unverified"),
-            },
-        };
+            case var other:
+                throw new UsageException($"--iommu: model '{other}' is not vtd, virtio or none");
+        }
     }
 
     /// <summary><c>--disk path=a.img,readonly=on,iommu=off,driver=virtio</c> or <c>--disk size=64M</c> for one in memory.</summary>
@@ -63,7 +43,7 @@ internal static class DeviceOptions
     /// <summary>As <see cref="Disk(string, int)"/>, with a say in which file a path means.</summary>
     public static DiskConfig Disk(string text, int index, Func<string, string> file)
     {
-        var pairs = OptionText.Pairs("--disk", text, "path", ["size", "readonly", "block-size", "serial", "iommu", "driver", .. VirtioKeys]);
+        var pairs = OptionText.Pairs("--disk", text, "path", ["size", "readonly", "block-size", "serial", "iommu", "driver", .. DeviceSettings.Virtio.Names]);
         var isReadOnly = pairs.TryGetValue("readonly", out var flag) && OptionText.Flag("--disk readonly", flag);
         var blockSize = pairs.TryGetValue("block-size", out var size) ? (int)OptionText.Integer("--disk block-size", size, 512, 4096) : 512;
         if (blockSize is not (512 or 4096))
@@ -94,33 +74,16 @@ internal static class DeviceOptions
             open = () => OpenFile(path, isReadOnly);
         }
 
-        return new(open, blockSize, serial, !pairs.TryGetValue("iommu", out var behind) || OptionText.Flag("--disk iommu", behind), Virtio("--disk", pairs));
+        return new(open, blockSize, serial, !pairs.TryGetValue("iommu", out var behind) || OptionText.Flag("--disk iommu", behind), Virtio(pairs));
     }
 
     /// <summary><c>driver=virtio,packed=on,event-idx=off</c>; null for an NVMe disk.</summary>
-    public static VirtioOptions? Virtio(string option, Dictionary<string, string> pairs)
+    static VirtioOptions? Virtio(Dictionary<string, string> pairs) => pairs.GetValueOrDefault("driver", "nvme") switch
     {
-        bool? Flag(string key) => pairs.TryGetValue(key, out var value) ? OptionText.Flag($"{option} {key}", value) : null;
-        switch (pairs.GetValueOrDefault("driver", "nvme"))
-        {
-            case "nvme":
-                return VirtioKeys.FirstOrDefault(pairs.ContainsKey) is { } key ? throw new UsageException($"{option}: {key} is for driver=virtio") : null;
-            case "virtio":
-                var usual = new VirtioOptions();
-                return new()
-                {
-                    Packed = Flag("packed") ?? usual.Packed,
-                    Indirect = Flag("indirect") ?? usual.Indirect,
-                    EventIndex = Flag("event-idx") ?? usual.EventIndex,
-                    RingReset = Flag("queue-reset") ?? usual.RingReset,
-                    NotificationData = Flag("notification-data") ?? usual.NotificationData,
-                    OrderPlatform = Flag("order-platform") ?? usual.OrderPlatform,
-                    AccessPlatform = Flag("access-platform"),
-                };
-            case var other:
-                throw new UsageException($"{option}: driver '{other}' is not nvme or virtio");
-        }
-    }
+        "nvme" => DeviceSettings.Virtio.Names.FirstOrDefault(pairs.ContainsKey) is { } key ? throw new UsageException($"--disk: {key} is for driver=virtio") : null,
+        "virtio" => DeviceSettings.Virtio.Apply(new(), pairs),
+        var other => throw new UsageException($"--disk: driver '{other}' is not nvme or virtio"),
+    };
 
     /// <summary>A configuration with one more device option.</summary>
     /// <param name="config">The configuration.</param>

@@ -145,7 +145,7 @@ internal static class FieldText
 
         return field.FieldType switch
         {
-            FieldType.Bool => text is "true" or "on" or "yes" or "1" ? true : text is "false" or "off" or "no" or "0" ? false : throw new UsageException($"{path}: '{text}' is not on or off"),
+            FieldType.Bool => OptionText.TryFlag(text, out var isOn) ? isOn : throw new UsageException($"{path}: '{text}' is not on or off"),
             FieldType.String => text,
             FieldType.Enum => EnumName(field, path, text),
             // Numbers are strings in JSON when they have 64 bits; the parser takes strings for all.

@@ -59,12 +59,14 @@ internal static class OptionText
             : throw new UsageException($"{option}: '{text}' is not a number from {low} to {high}");
 
     /// <summary>on/off.</summary>
-    public static bool Flag(string option, string text) => text switch
+    public static bool Flag(string option, string text) => TryFlag(text, out var value) ? value : throw new UsageException($"{option}: '{text}' is not on or off");
+
+    /// <summary>on/off, in all its words.</summary>
+    public static bool TryFlag(string text, out bool value)
     {
-        "on" or "true" or "yes" or "1" => true,
-        "off" or "false" or "no" or "0" => false,
-        _ => throw new UsageException($"{option}: '{text}' is not on or off"),
-    };
+        value = text is "on" or "true" or "yes" or "1";
+        return value || text is "off" or "false" or "no" or "0";
+    }
 
     /// <summary>
     /// Splits <c>key=value,key=value</c>. A first item without '=' gets the name <paramref name="first"/>;

@@ -1,3 +1,5 @@
+using System.Globalization;
+using Google.Protobuf.Reflection;
 using Vmm.Api.V1;
 using Vmm.Chipset;
 using Vmm.Cli;
@@ -9,6 +11,7 @@ using Vmm.Machine;
 using Vmm.Platform.Block;
 using Vmm.Platform.Time;
 using Vmm.Virtio;
+using Vmm.VirtioIommu;
 
 namespace Vmm.Control;
 
@@ -17,7 +20,7 @@ namespace Vmm.Control;
 /// The command line's <c>vmm run vm.json</c> reads the same message.
 /// </summary>
 /// <param name="paths">Which files may be named; null: any.</param>
-internal sealed class SpecReader(PathPolicy? paths)
+internal sealed partial class SpecReader(PathPolicy? paths)
 {
     readonly Violations violations = new();
 
@@ -38,7 +41,6 @@ internal sealed class SpecReader(PathPolicy? paths)
             Seed = spec.HasSeed ? spec.Seed : 1,
             StartTime = spec.HasStartTime ? spec.StartTime : new MachineConfig().StartTime,
             Disks = [.. spec.Disks.Take(16).Select((disk, i) => Disk(disk, i, $"{at}.disks[{i}]"))],
-            Vtd = spec.Iommu is { Model: "" or "vtd" or "intel" } vtd ? Iommu(vtd, $"{at}.iommu") : null,
             Edu = spec.Edu is { } edu ? Edu(edu) : null,
             MachineCheck = MachineCheck(spec.MachineCheck, $"{at}.machine_check"),
         };
@@ -50,7 +52,7 @@ internal sealed class SpecReader(PathPolicy? paths)
         Known(spec.IdleMode, $"{at}.idle_mode");
         Known(spec.ResetAction, $"{at}.reset_action");
         config = Cost(config, spec.Cost, $"{at}.cost");
-        config = VirtioIommu(config, spec.Iommu, $"{at}.iommu");
+        config = Iommu(config, spec.Iommu, $"{at}.iommu");
         config = Options(config, spec, at);
         var boot = Boot(spec.Boot ?? new(), $"{at}.boot");
         if (violations.IsEmpty)
@@ -120,93 +122,6 @@ internal sealed class SpecReader(PathPolicy? paths)
         }
     }
 
-    DiskConfig Disk(DiskSpec spec, int index, string at)
-    {
-        var blockSize = spec.BlockSize == 0 ? 512 : (int)Math.Min(spec.BlockSize, 1 << 20);
-        violations.Require(blockSize is 512 or 4096, $"{at}.block_size", "512 or 4096");
-        violations.Require(spec.Serial.Length <= 20 && spec.Serial.All(char.IsAscii), $"{at}.serial", "up to 20 ASCII characters");
-        Known(spec.Mode, $"{at}.mode");
-        Func<IBlockBackend> open;
-        if (spec.Path.Length == 0)
-        {
-            violations.Require(spec.SizeBytes is >= 4096 and <= 1 << 30, $"{at}.size_bytes", "4096 bytes to 1 GiB, or a path");
-            var readOnly = spec.Mode == DiskMode.ReadOnly;
-            open = () => new MemoryBlockBackend("memory", spec.SizeBytes, readOnly);
-        }
-        else
-        {
-            violations.Require(spec.SizeBytes == 0, $"{at}.size_bytes", "not together with a path");
-            var path = File(spec.Path, $"{at}.path");
-            open = spec.Mode switch
-            {
-                DiskMode.Direct => () => DeviceOptions.OpenFile(path, false),
-                DiskMode.ReadOnly => () => DeviceOptions.OpenFile(path, true),
-                _ => () => new MemoryBlockBackend(DeviceOptions.OpenFile(path, true)),
-            };
-        }
-
-        VirtioOptions? virtio = null;
-        var features = spec.VirtioFeatures.ToDictionary(f => f.Key, f => f.Value ? "on" : "off");
-        violations.Require(features.Keys.All(DeviceOptions.VirtioKeys.Contains), $"{at}.virtio_features", $"one of {string.Join(", ", DeviceOptions.VirtioKeys)}");
-        features["driver"] = spec.Driver.Length == 0 ? "nvme" : spec.Driver;
-        Attempt($"{at}.driver", () => virtio = DeviceOptions.Virtio("disk", features));
-        return new(open, blockSize, spec.Serial.Length == 0 ? $"vmm{index}" : spec.Serial, !spec.BypassIommu, virtio);
-    }
-
-    VtdOptions Iommu(IommuSpec spec, string at)
-    {
-        var profile = VtdProfile.Legacy;
-        violations.Require(
-            spec.Profile.Length == 0 || Enum.TryParse(spec.Profile, true, out profile) && Enum.IsDefined(profile) && char.IsAsciiLetter(spec.Profile[0]),
-            $"{at}.profile", "legacy, scalable or strict");
-        var options = new VtdOptions
-        {
-            Profile = profile,
-            CachingMode = spec.HasCachingMode ? spec.CachingMode : null,
-            InterruptRemapping = spec.HasInterruptRemapping ? spec.InterruptRemapping : null,
-            ExtendedInterruptMode = spec.HasExtendedInterruptMode ? spec.ExtendedInterruptMode : null,
-            AddressWidth = spec.HasAddressWidth ? (int)Math.Min(spec.AddressWidth, 1000) : null,
-            PassThrough = spec.HasPassThrough ? spec.PassThrough : null,
-            DeviceTlb = spec.HasDeviceTlb ? spec.DeviceTlb : null,
-            SnoopControl = spec.HasSnoopControl ? spec.SnoopControl : null,
-            PostedInterrupts = spec.HasPostedInterrupts ? spec.PostedInterrupts : null,
-            CoherentWalks = spec.HasCoherentWalks ? spec.CoherentWalks : null,
-            FaultRecords = spec.HasFaultRecords ? (int)Math.Min(spec.FaultRecords, 1000) : null,
-            DetectMissingInvalidations = spec.HasDetectMissingInvalidations ? spec.DetectMissingInvalidations : null,
-            IotlbEntries = spec.HasIotlbEntries ? (int)Math.Min(spec.IotlbEntries, 1 << 20) : new VtdOptions().IotlbEntries,
-        };
-        violations.Require(options.AddressWidth is null or 39 or 48 or 57, $"{at}.address_width", "39, 48 or 57");
-        violations.Require(options.FaultRecords is null or (>= 1 and <= 128), $"{at}.fault_records", "1 to 128");
-        violations.Require(int.IsPow2(options.IotlbEntries) && options.IotlbEntries is >= 64 and <= 65536, $"{at}.iotlb_entries", "a power of two from 64 to 65536");
-        return options;
-    }
-
-    MachineCheckOptions? MachineCheck(MachineCheckSpec? spec, string at)
-    {
-        var options = new MachineCheckOptions();
-        if (spec == null || spec.Off)
-        {
-            return spec == null ? options : null;
-        }
-
-        var recovery = spec.HasRecovery ? spec.Recovery : options.Recovery;
-        options = new()
-        {
-            Banks = spec.HasBanks ? (int)Math.Min(spec.Banks, 1000) : options.Banks,
-            Cmci = spec.HasCmci ? spec.Cmci : options.Cmci,
-            Recovery = recovery,
-            Local = spec.HasLocal ? spec.Local : recovery,
-        };
-        violations.Require(options.Problem == null, at, options.Problem ?? "");
-        return options;
-    }
-
-    static EduOptions Edu(EduSpec spec)
-    {
-        var options = new EduOptions { Rogue = spec.Rogue };
-        return spec.HasDmaMask ? options with { DmaMask = spec.DmaMask } : options;
-    }
-
     MachineConfig Cost(MachineConfig config, CostSpec? spec, string at)
     {
         if (spec == null)
@@ -234,25 +149,14 @@ internal sealed class SpecReader(PathPolicy? paths)
         return config with { Cost = model };
     }
 
-    MachineConfig VirtioIommu(MachineConfig config, IommuSpec? spec, string at)
-    {
-        if (spec is null or { Model: "" or "vtd" or "intel" })
-        {
-            return config;
-        }
-
-        violations.Require(spec.Model == "virtio", $"{at}.model", "vtd or virtio");
-        violations.Require(spec.VirtioOptions.All(o => !o.Key.Contains(',') && !o.Value.Contains(',')), $"{at}.virtio_options", "no commas");
-        Attempt($"{at}.virtio_options", () => config = config.WithIommu(string.Join(',', spec.VirtioOptions.Select(o => $"{o.Key}={o.Value}").Prepend("virtio"))));
-        return config;
-    }
-
     MachineConfig Options(MachineConfig config, MachineSpec spec, string at)
     {
-        for (var i = 0; i < spec.DeviceOptions.Count; i++)
+        violations.Require(spec.DeviceOptions.Count <= 64, $"{at}.device_options", "more than 64");
+        for (var i = 0; i < Math.Min(spec.DeviceOptions.Count, 64); i++)
         {
             var option = spec.DeviceOptions[i];
             var field = $"{at}.device_options[{i}]";
+            violations.Text(option.Value, field, 4096);
             Attempt(field, () => config = DeviceOptions.Apply(config, option.Name, option.Value, path => File(path, field)));
         }
 

@@ -12,6 +12,8 @@ internal sealed class MachineService(MachineRegistry machines, PathPolicy paths)
 {
     const ulong LongestStep = 1_000_000;
 
+    const int MostPageBytes = GrpcLimits.DefaultMaxMessage / 2;
+
     /// <summary>The methods.</summary>
     public MethodTable Methods => new MethodTable(MachineReflection.Descriptor.Services[0])
         .Unary<CreateMachineRequest, CreateMachineResponse>("CreateMachine", CreateAsync)
@@ -64,11 +66,19 @@ internal sealed class MachineService(MachineRegistry machines, PathPolicy paths)
         var size = request.PageSize == 0 ? 100 : (int)request.PageSize;
         var hosts = machines.After(request.PageToken, size + 1);
         var response = new ListMachinesResponse { NextPageToken = hosts.Length > size ? hosts[size - 1].Name : "" };
+        var bytes = 0;
         foreach (var host in hosts.Take(size))
         {
             try
             {
-                response.Machines.Add(await host.LookAsync(context).ConfigureAwait(false));
+                var machine = await host.LookAsync(context).ConfigureAwait(false);
+                response.Machines.Add(machine);
+                if ((bytes += machine.CalculateSize()) > MostPageBytes && host != hosts[^1])
+                {
+                    // Descriptions may be long; a message that is too long would be none.
+                    response.NextPageToken = host.Name;
+                    break;
+                }
             }
             catch (RpcException gone) when (gone.StatusCode == StatusCode.NotFound)
             {
