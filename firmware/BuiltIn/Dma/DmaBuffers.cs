@@ -29,7 +29,10 @@ internal sealed class DmaBuffers
     /// <summary>Not 0: buffers can be mapped.</summary>
     public Variable Works { get; }
 
-    /// <summary>Maps a buffer: physical address plus rights, bytes, a power of two of pages. RAX is the address that the controller is to use, or 0.</summary>
+    /// <summary>
+    /// Maps a buffer: physical address plus rights, bytes, a power of two of pages, and 0 for contiguous memory or else, with a
+    /// unit, the distance of its pages. RAX is the address that the controller is to use, or 0.
+    /// </summary>
     public Routine Map { get; }
 
     /// <summary>Unmaps: address, bytes. RAX is 0 when that failed.</summary>
@@ -106,7 +109,7 @@ internal sealed class DmaBuffers
             unit.Emit();
         }
 
-        g.Define(Map, [rbx], EmitMap);
+        g.Define(Map, [rbx, r12, r13, r14, r15], EmitMap);
         foreach (var (routine, what) in ((Routine, UnitCall)[])[(Unmap, UnitCall.Unmap), (UnmapLater, UnitCall.UnmapLater)])
         {
             g.Define(routine, () =>
@@ -119,6 +122,31 @@ internal sealed class DmaBuffers
                 Call(what);
             });
         }
+    }
+
+    /// <summary>RBX: I/O address, R12: bytes, R13: distance of pages or 0, R14: first physical address plus rights. Leaves with RAX = 0 when a piece is refused.</summary>
+    void MapPieces()
+    {
+        var a = g.A;
+        var size = a.CreateLabel();
+        a.xor(r15d, r15d);
+        g.Forever(end =>
+        {
+            a.lea(rdi, __[rbx + r15]);
+            a.mov(rsi, r14);
+            a.mov(rdx, r12);
+            a.test(r13, r13);
+            a.je(size);
+            a.mov(edx, Layout.PageSize);
+            g.Place(size);
+            a.add(r15, rdx);
+            g.CallThrough(calls[(int)UnitCall.Map]);
+            a.test(rax, rax);
+            g.If(When.Equal, g.Return);
+            a.add(r14, r13);
+            a.cmp(r15, r12);
+            a.jae(end);
+        });
     }
 
     /// <summary>An address is a multiple of the length, so that one aligned mask covers the buffer.</summary>
@@ -144,9 +172,11 @@ internal sealed class DmaBuffers
             a.lea(rax, __[rbx + rsi]);
         });
         a.mov(next, rax);
-        a.mov(rdx, rsi);
-        a.mov(rsi, rdi);
-        Call(UnitCall.Map, rbx, rsi, rdx);
+        a.mov(r14, rdi);
+        a.mov(r12, rsi);
+        a.mov(r13, rdx);
+        MapPieces();
+        Call(UnitCall.Show, rbx, r12);
         a.test(rax, rax);
         g.If(When.NotEqual, () => a.mov(rax, rbx));
     }

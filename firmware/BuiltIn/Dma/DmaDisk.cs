@@ -117,6 +117,8 @@ internal sealed class DmaDisk(Guest guest, DmaBuffers buffers)
             {
                 buffers.Call(UnitCall.Map, pages.Address + RemappingUnit.Offset, pages.Address | rights, count * Layout.PageSize);
                 g.Checks.Equal(rax, 1, "the controller's queues are mapped");
+                buffers.Call(UnitCall.Show, pages.Address + RemappingUnit.Offset, count * Layout.PageSize);
+                g.Checks.Equal(rax, 1, "the controller's queues can be reached");
             }
         });
     }
@@ -169,7 +171,7 @@ internal sealed class DmaDisk(Guest guest, DmaBuffers buffers)
             a.cmp(rbx, Bytes);
             a.jae(end);
             a.lea(rdi, __[rbx + r13 + Saved]);
-            g.Call(buffers.Map, rdi, Layout.PageSize);
+            g.Call(buffers.Map, rdi, Layout.PageSize, 0);
             a.mov(r14, rax);
             g.Call(g.Nvme.Transfer, r12, rbx, Layout.PageSize, r14);
             a.mov(r15, rax);

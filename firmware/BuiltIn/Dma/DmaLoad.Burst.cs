@@ -35,11 +35,15 @@ internal sealed partial class DmaLoad
         var a = g.A;
         g.For(rbx, Burst, () =>
         {
+            // Pages of buffers in pieces take turns: page j of buffer i is page j * Burst + i.
             a.mov(rdi, rbx);
-            a.imul(rdi, bytes);
+            a.mov(eax, Layout.PageSize);
+            a.cmp(distance, 0);
+            g.If(When.Equal, () => a.mov(rax, bytes));
+            a.imul(rdi, rax);
             a.add(rdi, memory);
             a.or(rdi, rights);
-            g.Call(buffers.Map, rdi, bytes);
+            g.Call(buffers.Map, rdi, bytes, distance);
             a.mov(addresses.At(rbx), rax);
             a.test(rax, rax);
             g.If(When.Equal, () => a.inc(refused));

@@ -5,7 +5,8 @@ namespace Vmm.Firmware.BuiltIn.Dma;
 
 /// <summary>
 /// The load: bursts of buffers that are mapped, written to the disk or read from it, and unmapped, strictly or later. What a
-/// burst writes, the next one reads, and every byte is compared. One line for each way and size says what the guest counted.
+/// burst writes, the next one reads, and every byte is compared. One line for each way, size and number of pieces that do not
+/// lie next to each other says what the guest counted.
 /// </summary>
 internal sealed partial class DmaLoad(Guest guest, DmaBuffers buffers, DmaDisk disk)
 {
@@ -21,13 +22,15 @@ internal sealed partial class DmaLoad(Guest guest, DmaBuffers buffers, DmaDisk d
     /// <summary>Bytes between which the data changes from burst to burst.</summary>
     const int Stride = 64;
 
-    static readonly uint[] Sizes = [4 << 10, 16 << 10, 64 << 10, Largest];
+    static readonly (uint Bytes, bool InPieces)[] Lines =
+        [(4 << 10, false), (16 << 10, false), (64 << 10, false), (Largest, false), (16 << 10, true), (Largest, true)];
 
     readonly Guest g = guest;
     readonly Routine row = guest.NewRoutine(), fill = guest.NewRoutine(), stamp = guest.NewRoutine();
     readonly Routine burst = guest.NewRoutine(), mapAll = guest.NewRoutine(), transferAll = guest.NewRoutine(), unmapAll = guest.NewRoutine();
 
     readonly Variable addresses = guest.Data.Zeroed(Burst * 8, 8);
+    readonly Variable distance = guest.Data.U64(), pieces = guest.Data.U64();
     readonly Variable bytes = guest.Data.U64(), total = guest.Data.U64(), defers = guest.Data.U64(), deferred = guest.Data.U64();
     readonly Variable memory = guest.Data.U64(), rights = guest.Data.U64(), opcode = guest.Data.U64();
     readonly Variable refused = guest.Data.U64(), failed = guest.Data.U64(), differing = guest.Data.U64(), seed = guest.Data.U64();
@@ -43,10 +46,10 @@ internal sealed partial class DmaLoad(Guest guest, DmaBuffers buffers, DmaDisk d
     {
         disk.NeedDisk();
         g.Call(fill);
-        g.Print($"         {(Operand)name:s6}  bytes  buffers | map: accesses commands waits | transfer: accesses | unmap: accesses commands waits | accesses per map  unmap\n");
-        foreach (var size in Sizes)
+        g.Print($"         {(Operand)name:s6}  bytes  pieces  buffers | map: accesses commands waits | transfer: accesses | unmap: accesses commands waits | accesses per map  unmap\n");
+        foreach (var (size, inPieces) in Lines)
         {
-            g.Call(row, size, later ? 1 : 0);
+            g.Call(row, size, later ? 1 : 0, inPieces ? Burst * Layout.PageSize : 0);
         }
     });
 
@@ -97,21 +100,23 @@ internal sealed partial class DmaLoad(Guest guest, DmaBuffers buffers, DmaDisk d
         });
     }
 
-    /// <summary>RDI: bytes of a buffer, RSI: 1 to unmap later.</summary>
+    /// <summary>RDI: bytes of a buffer, RSI: 1 to unmap later, RDX: distance of its pages, or 0.</summary>
     void EmitRow()
     {
         var a = g.A;
         a.mov(bytes, rdi);
         a.mov(defers, rsi);
+        a.mov(distance, rdx);
         a.imul(rax, rdi, (int)Burst);
         a.mov(total, rax);
+        CountPieces();
         foreach (var (limit, needed) in ((Variable, Variable)[])[(disk.Bytes, total), (disk.LargestTransfer, bytes)])
         {
             a.mov(rax, needed);
             a.cmp(rax, limit);
             g.If(When.Above, () =>
             {
-                g.Print($"         {bytes:d14}  left out: the disk or the controller does not take so much\n");
+                g.Print($"         {bytes:d14}  {pieces:d6}  left out: the disk or the controller does not take so much\n");
                 g.Return();
             });
         }
@@ -143,6 +148,25 @@ internal sealed partial class DmaLoad(Guest guest, DmaBuffers buffers, DmaDisk d
         g.Checks.Equal(differing, 0, "bursts that were read otherwise than written");
     }
 
+    /// <summary>Pieces have an address in common only behind a unit.</summary>
+    void CountPieces()
+    {
+        var a = g.A;
+        a.mov(pieces, 1);
+        a.cmp(distance, 0);
+        g.If(When.NotEqual, () =>
+        {
+            a.mov(rax, bytes);
+            a.shr(rax, 12);
+            a.mov(pieces, rax);
+            buffers.WithoutUnit(() =>
+            {
+                g.Print($"         {bytes:d14}  {pieces:d6}  left out: without a unit pieces stay pieces\n");
+                g.Return();
+            });
+        });
+    }
+
     void Transfer(int how, uint where, uint allowed)
     {
         g.A.mov(opcode, how);
@@ -164,7 +188,7 @@ internal sealed partial class DmaLoad(Guest guest, DmaBuffers buffers, DmaDisk d
     void PrintRow()
     {
         var t = g.Tally;
-        g.Print($"         {bytes:d14}  {(Operand)Buffers:d7} | {t[Section.Map, Tallied.Access]:d13} {t[Section.Map, Tallied.Command]:d8} {t[Section.Map, Tallied.Wait]:d5} | ");
+        g.Print($"         {bytes:d14}  {pieces:d6}  {(Operand)Buffers:d7} | {t[Section.Map, Tallied.Access]:d13} {t[Section.Map, Tallied.Command]:d8} {t[Section.Map, Tallied.Wait]:d5} | ");
         g.Print($"{t[Section.Transfer, Tallied.Access]:d18} | {t[Section.Unmap, Tallied.Access]:d15} {t[Section.Unmap, Tallied.Command]:d8} {t[Section.Unmap, Tallied.Wait]:d5} | ");
         PrintShare(t[Section.Map, Tallied.Access]);
         g.Print($"  ");

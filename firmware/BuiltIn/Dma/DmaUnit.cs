@@ -5,8 +5,11 @@ namespace Vmm.Firmware.BuiltIn.Dma;
 /// <summary>What a remapping unit is asked for: routines that are called through a table, because the guest learns only at run time which unit there is.</summary>
 internal enum UnitCall
 {
-    /// <summary>Maps and makes it visible: I/O address, physical address plus rights, bytes. RAX is 1 when done.</summary>
+    /// <summary>Maps contiguous memory; the device may use it after <see cref="Show"/>: I/O address, physical address plus rights, bytes. RAX is 1 when done.</summary>
     Map,
+
+    /// <summary>Makes new mappings of a range visible to the unit: I/O address, bytes. RAX is 1 when all of them are made.</summary>
+    Show,
 
     /// <summary>Unmaps; when it returns the device cannot reach the pages any more: I/O address, bytes. RAX is 1 when done.</summary>
     Unmap,

@@ -36,7 +36,7 @@ internal static class ProtectionTests
 
     static void WriteKnownData(Guest g, DmaBuffers buffers)
     {
-        g.Call(buffers.Map, DmaDisk.Source | DmaUnit.MayRead, Layout.PageSize);
+        g.Call(buffers.Map, DmaDisk.Source | DmaUnit.MayRead, Layout.PageSize, 0);
         g.A.mov(rbp, rax);
         g.Call(g.Nvme.Transfer, DmaDisk.Write, 0, Layout.PageSize, rbp);
         g.Checks.Equal(rax, 0, "known data is written: status");
@@ -76,7 +76,7 @@ internal static class ProtectionTests
     /// <summary>RBP: the I/O address of the page.</summary>
     static void Map(Guest g, DmaBuffers buffers, uint rights)
     {
-        g.Call(buffers.Map, Page | rights, Layout.PageSize);
+        g.Call(buffers.Map, Page | rights, Layout.PageSize, 0);
         g.A.mov(rbp, rax);
         g.A.test(rax, rax);
         g.Checks.True(When.NotEqual, "a page is mapped");

@@ -6,7 +6,7 @@ using L = Vmm.Specs.Virtio.VirtioIommuLayout;
 namespace Vmm.Firmware.BuiltIn.Dma;
 
 /// <summary>
-/// virtio-iommu: MAP and UNMAP requests (virtio 1.2 §5.13.6). An UNMAP that waits in the ring has not happened yet. Endpoint
+/// virtio-iommu: MAP and UNMAP requests (virtio 1.2 §5.13.6). A request that waits in the ring has not happened yet. Endpoint
 /// numbers are requester IDs, as the VIOT tables of this program and of QEMU say.
 /// </summary>
 internal sealed class ViommuDmaUnit(Guest guest) : DmaUnit(guest)
@@ -71,6 +71,7 @@ internal sealed class ViommuDmaUnit(Guest guest) : DmaUnit(guest)
     public override void Emit()
     {
         G.Define(Routines[(int)UnitCall.Map], EmitMap);
+        G.Define(Routines[(int)UnitCall.Show], () => G.Call(G.Viommu.Sync));
         G.Define(unmap, EmitUnmap);
         G.Define(Routines[(int)UnitCall.Unmap], () =>
         {
@@ -103,7 +104,7 @@ internal sealed class ViommuDmaUnit(Guest guest) : DmaUnit(guest)
         a.and(rsi, -(int)Layout.PageSize);
         a.mov(G.Viommu.Request.As(8, 24), rsi);
         G.Call(G.Viommu.Add, L.MapSize);
-        G.Call(G.Viommu.Sync);
+        a.mov(eax, 1);
     }
 
     void EmitUnmap()

@@ -106,7 +106,8 @@ internal sealed class VtdDmaUnit(Guest guest) : DmaUnit(guest)
     public override void Emit()
     {
         G.Define(invalidate, EmitInvalidate);
-        G.Define(Routines[(int)UnitCall.Map], [rbx, r12], EmitMap);
+        G.Define(Routines[(int)UnitCall.Map], EmitMap);
+        G.Define(Routines[(int)UnitCall.Show], EmitShow);
         G.Define(Routines[(int)UnitCall.Unmap], [rbx, r12], () => EmitUnmap(later: false));
         G.Define(Routines[(int)UnitCall.UnmapLater], [rbx, r12], () => EmitUnmap(later: true));
         G.Define(Routines[(int)UnitCall.Flush], () => G.Call(G.Iommu.Submit, ByDomain, 0));
@@ -114,19 +115,22 @@ internal sealed class VtdDmaUnit(Guest guest) : DmaUnit(guest)
         G.Define(Routines[(int)UnitCall.Stop], () => G.Call(G.Iommu.Clear, RemappingUnit.TranslationEnable));
     }
 
-    /// <summary>With caching mode the unit may have kept that there was nothing (§6.1), so that a new mapping is invalidated too.</summary>
     void EmitMap()
     {
         var a = G.A;
-        a.mov(rbx, rdi);
-        a.mov(r12, rdx);
         a.shr(rdx, 12);
         a.call(G.Iommu.Map.Label);
         a.test(rax, rax);
-        G.If(When.Equal, G.Return);
+        G.If(When.NotEqual, () => a.mov(eax, 1));
+    }
+
+    /// <summary>With caching mode the unit may have kept that there was nothing (§6.1), so that a new mapping is invalidated too.</summary>
+    void EmitShow()
+    {
+        var a = G.A;
         a.mov(eax, 1);
         a.test(G.Iommu.Capabilities.As(4), CachingMode);
-        G.If(When.NotEqual, () => G.Call(invalidate, rbx, r12, 0));
+        G.If(When.NotEqual, () => G.Call(invalidate, rdi, rsi, 0));
     }
 
     void EmitUnmap(bool later)

@@ -54,13 +54,15 @@ internal sealed class DmaGuestRow(bool isLazy, DmaRecorder recorder)
 
     public int Bytes => (int)Guest[0];
 
-    public int Buffers => (int)Guest[1];
+    public int Pieces => (int)Guest[1];
 
-    public (ulong Accesses, ulong Commands, ulong Waits) GuestMap => (Guest[2], Guest[3], Guest[4]);
+    public int Buffers => (int)Guest[2];
 
-    public ulong GuestTransfer => Guest[5];
+    public (ulong Accesses, ulong Commands, ulong Waits) GuestMap => (Guest[3], Guest[4], Guest[5]);
 
-    public (ulong Accesses, ulong Commands, ulong Waits) GuestUnmap => (Guest[6], Guest[7], Guest[8]);
+    public ulong GuestTransfer => Guest[6];
+
+    public (ulong Accesses, ulong Commands, ulong Waits) GuestUnmap => (Guest[7], Guest[8], Guest[9]);
 
     /// <summary>When the line was printed.</summary>
     public ulong End { get; set; }

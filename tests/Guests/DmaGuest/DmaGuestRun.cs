@@ -167,10 +167,10 @@ internal sealed partial class DmaGuestRun : IConsoleOutput, IEventTrace, IDispos
         return Machine.Iommu == null && Machine.VirtioIommu == null ? address : null;
     }
 
-    [GeneratedRegex(@"^ +(strict|lazy) +bytes +buffers ")]
+    [GeneratedRegex(@"^ +(strict|lazy) +bytes +pieces +buffers ")]
     private static partial Regex Header();
 
-    [GeneratedRegex(@"^ +(\d+) +(\d+) \| +(\d+) +(\d+) +(\d+) \| +(\d+) \| +(\d+) +(\d+) +(\d+) \|")]
+    [GeneratedRegex(@"^ +(\d+) +(\d+) +(\d+) \| +(\d+) +(\d+) +(\d+) \| +(\d+) \| +(\d+) +(\d+) +(\d+) \|")]
     private static partial Regex Counts();
 
     /// <inheritdoc/>
