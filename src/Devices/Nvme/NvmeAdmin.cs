@@ -102,7 +102,7 @@ public sealed partial class NvmeController
             return Refuse(NvmeStatus.InvalidQueueId);
         }
 
-        while (inFlight.TryTake(id, null, out var slot))
+        while (inFlight.TryTake(c => c.Queue == id, out var slot))
         {
             Complete(submissions[id], slot.Command, NvmeStatus.AbortedSqDeletion);
         }
@@ -142,7 +142,7 @@ public sealed partial class NvmeController
             return NvmeStatus.Success;
         }
 
-        if (inFlight.TryTake(queue, cid, out var slot))
+        if (inFlight.TryTake(c => c.Queue == queue && c.Command.CID == cid, out var slot))
         {
             Complete(submissions[queue], slot.Command, NvmeStatus.AbortRequested);
             AfterCompletion(submissions[queue]);

@@ -1,3 +1,4 @@
+using Vmm.Platform.Block;
 using Vmm.Platform.Bus;
 using Vmm.Platform.Dma;
 using Vmm.Platform.Pci;
@@ -45,7 +46,7 @@ public sealed partial class NvmeController : IPciDevice, ITimerTarget
         Function.AddExpress();
         Function.SetInterruptPin(1);
         registers = CreateRegisters(options);
-        media = new(clock, options.Parallelism, options.BytesPerSecond);
+        media = new(clock, options.Media);
         transfer = new byte[4096 << options.MaxTransferPages];
         submissions = [.. Enumerable.Range(0, options.IoQueues + 1).Select(static id => new SubmissionQueue(id))];
         completions = [.. Enumerable.Range(0, options.IoQueues + 1).Select(static id => new CompletionQueue(id))];

@@ -37,7 +37,8 @@ public sealed partial class NvmeController
                 AfterCompletion(queue);
                 break;
             case CompletionFaultKind.Timeout:
-                // Slot and completion entry stay taken until the controller is reset, as with a command that hangs.
+                // Its completion entry stays promised until the controller is reset, as with a command that hangs.
+                queue.Lost++;
                 plan.Report(rule, request, $"command {command.CID} of queue {queue.Id} never completes", "the controller has no time limit, the host does (NVMe 1.4 §9.1)");
                 break;
             default:

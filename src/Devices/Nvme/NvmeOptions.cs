@@ -32,23 +32,8 @@ public sealed record NvmeOptions
     /// <summary>Virtual time of an admin command, in nanoseconds.</summary>
     public ulong AdminNanoseconds { get; init; } = 2_000;
 
-    /// <summary>Virtual time of a command that reads media, in nanoseconds.</summary>
-    public ulong ReadNanoseconds { get; init; } = 10_000;
-
-    /// <summary>Virtual time of a command that writes media, in nanoseconds.</summary>
-    public ulong WriteNanoseconds { get; init; } = 10_000;
-
-    /// <summary>Virtual time of a flush, in nanoseconds.</summary>
-    public ulong FlushNanoseconds { get; init; } = 20_000;
-
-    /// <summary>Additional virtual time for each KiB of data, in nanoseconds.</summary>
-    public ulong NanosecondsPerKibibyte { get; init; }
-
-    /// <summary>Media commands that are worked on at once, 1 to 1024; 0 for any number.</summary>
-    public int Parallelism { get; init; }
-
-    /// <summary>Bytes in a virtual second that all commands together can move; 0 for no limit.</summary>
-    public ulong BytesPerSecond { get; init; }
+    /// <summary>Virtual time of I/O commands.</summary>
+    public MediaTimes Media { get; init; } = new();
 
     /// <summary>Checks every setting.</summary>
     /// <exception cref="ArgumentException">A setting is out of range; the message names it.</exception>
@@ -59,7 +44,7 @@ public sealed record NvmeOptions
         Check(Vectors is >= 0 and <= 65, nameof(Vectors), Vectors);
         Check(QueueEntries is >= 2 and <= 4096, nameof(QueueEntries), QueueEntries);
         Check(MaxTransferPages is >= 0 and <= 8, nameof(MaxTransferPages), MaxTransferPages);
-        Check(Parallelism is >= 0 and <= 1024, nameof(Parallelism), Parallelism);
+        Check(Media.IsValid, nameof(Media), Media);
         Check(Serial.Length <= 20 && Serial.All(char.IsAscii), nameof(Serial), Serial);
         Check(Model.Length <= 40 && Model.All(char.IsAscii), nameof(Model), Model);
         foreach (var item in Namespaces)

@@ -38,13 +38,16 @@ sealed class SubmissionQueue(int id)
     /// <summary>Commands fetched and not completed.</summary>
     public int InFlight { get; set; }
 
+    /// <summary>Of those, commands that a fault rule lets never complete.</summary>
+    public uint Lost { get; set; }
+
     /// <summary>Address of the next entry.</summary>
     public Iova HeadAddress => new(Base + Head * (ulong)NvmeCommand.Size);
 
     public void Create(ulong address, uint size, int completionQueue)
     {
         (Exists, Base, Size, CompletionQueue) = (true, address, size, completionQueue);
-        (Head, Tail, InFlight) = (0, 0, 0);
+        (Head, Tail, InFlight, Lost) = (0, 0, 0, 0);
         Entries.Clear();
         Data.Clear();
     }
@@ -57,14 +60,16 @@ sealed class SubmissionQueue(int id)
         writer.U32(Head);
         writer.U32(Tail);
         writer.U8((byte)CompletionQueue);
+        writer.U32(Lost);
     }
 
-    /// <summary><see cref="InFlight"/> is counted again from the commands in flight.</summary>
+    /// <summary><see cref="InFlight"/> is counted again from the commands in flight and lost.</summary>
     public void Load(SnapshotReader reader, int queues)
     {
         Exists = reader.Flag();
         (Base, Size, Head, Tail) = (reader.U64(), reader.U32(), reader.U32(), reader.U32());
         CompletionQueue = reader.U8();
+        Lost = reader.U32();
         InFlight = 0;
         Entries.Clear();
         Data.Clear();

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Vmm.Platform.Block;
 using Vmm.Platform.Memory;
 using Vmm.Specs.Nvme;
 
@@ -12,8 +13,11 @@ public sealed partial class NvmeController
 
     readonly SubmissionQueue[] submissions;
     readonly CompletionQueue[] completions;
-    readonly InFlightCommands inFlight = new(Slots);
+    readonly DueQueue<FetchedCommand> inFlight = new(Slots);
     int nextQueue = 1;
+
+    /// <summary>A command that waits for its time: the entry as it was fetched, guest memory is not looked at again.</summary>
+    readonly record struct FetchedCommand(NvmeCommand Command, ushort Queue);
 
     /// <summary>Doorbells are aligned doublewords; other accesses have no effect (NVMe 1.4 §3.1.24).</summary>
     void RingDoorbell(ulong offset, ReadOnlySpan<byte> data)
@@ -142,8 +146,8 @@ public sealed partial class NvmeController
 
         queue.InFlight++;
         completions[queue.CompletionQueue].Reserved++;
-        var latency = Math.Max(1, clock.ToCycles(Latency(command, queue), 1_000_000_000));
-        inFlight.Add(command, queue.Id, queue.Id == 0 ? clock.Now + latency : media.Admit(latency, DataBytes(command)));
+        inFlight.Add(
+            new(command, (ushort)queue.Id), queue.Id == 0 ? media.After(options.AdminNanoseconds) : media.Admit(WorkOf(command.Opcode), DataBytes(command)));
     }
 
     /// <summary>Bytes that a command moves, as far as it names blocks.</summary>
@@ -151,28 +155,17 @@ public sealed partial class NvmeController
         command.Opcode is NvmeIoOpcode.Read or NvmeIoOpcode.Write or NvmeIoOpcode.Compare or NvmeIoOpcode.Verify or NvmeIoOpcode.WriteZeroes
             ? (ulong)command.NLB << (Find(command.NSID)?.BlockShift ?? 9) : 0;
 
-    /// <summary>Virtual time of a command in nanoseconds. Never 0 cycles, so one event can not make another without end.</summary>
-    ulong Latency(in NvmeCommand command, SubmissionQueue queue)
+    static MediaWork WorkOf(byte opcode) => opcode switch
     {
-        if (queue.Id == 0)
-        {
-            return options.AdminNanoseconds;
-        }
-
-        var data = (DataBytes(command) >> 10) * options.NanosecondsPerKibibyte;
-        return command.Opcode switch
-        {
-            NvmeIoOpcode.Read or NvmeIoOpcode.Compare or NvmeIoOpcode.Verify => options.ReadNanoseconds + data,
-            NvmeIoOpcode.Write or NvmeIoOpcode.WriteZeroes => options.WriteNanoseconds + data,
-            NvmeIoOpcode.Flush => options.FlushNanoseconds,
-            _ => options.WriteNanoseconds,
-        };
-    }
+        NvmeIoOpcode.Read or NvmeIoOpcode.Compare or NvmeIoOpcode.Verify => MediaWork.Read,
+        NvmeIoOpcode.Flush => MediaWork.Flush,
+        _ => MediaWork.Write,
+    };
 
     /// <summary>Runs what is due, once round: commands that this makes the controller fetch wait for the next event.</summary>
     void RunDueCommands()
     {
-        for (var left = inFlight.Count; left > 0 && inFlight.Count > 0 && inFlight.NextDue <= clock.Now && IsRunning; left--)
+        for (var left = inFlight.Count; left > 0 && inFlight.NextDue <= clock.Now && IsRunning; left--)
         {
             RunNext();
         }

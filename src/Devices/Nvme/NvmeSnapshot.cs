@@ -1,4 +1,6 @@
+using System.Runtime.InteropServices;
 using Vmm.Platform.Snapshots;
+using Vmm.Specs.Nvme;
 
 namespace Vmm.Nvme;
 
@@ -9,7 +11,7 @@ public sealed partial class NvmeController : ISnapshotPart
     public string SectionName => Function.Name;
 
     /// <inheritdoc/>
-    public ushort SectionVersion => 2;
+    public ushort SectionVersion => 3;
 
     /// <inheritdoc/>
     public void Save(SnapshotWriter writer)
@@ -27,7 +29,7 @@ public sealed partial class NvmeController : ISnapshotPart
             completions[i].Save(writer);
         }
 
-        inFlight.Save(writer);
+        inFlight.Save(writer, SaveFetched);
         media.Save(writer);
         SaveInterrupts(writer);
         SaveFeatures(writer);
@@ -81,9 +83,13 @@ public sealed partial class NvmeController : ISnapshotPart
             completions[i].Load(reader, VectorCount);
         }
 
-        inFlight.Load(reader);
+        for (var i = 0; i < submissions.Length; i++)
+        {
+            CountLost(reader, submissions[i]);
+        }
+
+        inFlight.Load(reader, LoadFetched);
         media.Load(reader);
-        CountPromises(reader);
         LoadInterrupts(reader);
         LoadFeatures(reader);
         LoadEvents(reader);
@@ -97,20 +103,48 @@ public sealed partial class NvmeController : ISnapshotPart
         reader.Timer(coalescingTimer);
     }
 
-    /// <summary>Every command in flight belongs to a queue and holds one promised completion.</summary>
-    void CountPromises(SnapshotReader reader)
+    static void SaveFetched(SnapshotWriter writer, FetchedCommand fetched)
     {
-        foreach (ref readonly var slot in inFlight.All)
-        {
-            if (slot.Queue >= submissions.Length || !submissions[slot.Queue].Exists ||
-                !completions[submissions[slot.Queue].CompletionQueue].HasRoom)
-            {
-                throw reader.Bad($"a command in flight names queue {slot.Queue}");
-            }
+        var command = fetched.Command;
+        writer.Bytes(MemoryMarshal.AsBytes(new ReadOnlySpan<NvmeCommand>(in command)));
+        writer.U16(fetched.Queue);
+    }
 
-            submissions[slot.Queue].InFlight++;
-            completions[submissions[slot.Queue].CompletionQueue].Reserved++;
+    /// <summary>Every command in flight belongs to a queue and holds one promised completion.</summary>
+    FetchedCommand LoadFetched(SnapshotReader reader)
+    {
+        NvmeCommand command = default;
+        reader.BytesInto(MemoryMarshal.AsBytes(new Span<NvmeCommand>(ref command)));
+        var queue = reader.U16();
+        if (queue >= submissions.Length || !submissions[queue].Exists || !completions[submissions[queue].CompletionQueue].HasRoom)
+        {
+            throw reader.Bad($"a command in flight names queue {queue}");
         }
+
+        Promise(submissions[queue], 1);
+        return new(command, queue);
+    }
+
+    void CountLost(SnapshotReader reader, SubmissionQueue queue)
+    {
+        if (queue.Lost == 0)
+        {
+            return;
+        }
+
+        var target = completions[queue.CompletionQueue];
+        if (!queue.Exists || !target.Exists || (ulong)target.Used + target.Reserved + queue.Lost >= target.Size)
+        {
+            throw reader.Bad($"queue {queue.Id} cannot have lost {queue.Lost} commands");
+        }
+
+        Promise(queue, queue.Lost);
+    }
+
+    void Promise(SubmissionQueue queue, uint commands)
+    {
+        queue.InFlight += (int)commands;
+        completions[queue.CompletionQueue].Reserved += commands;
     }
 
     void SaveInterrupts(SnapshotWriter writer)

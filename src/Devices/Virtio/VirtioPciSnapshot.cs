@@ -10,7 +10,7 @@ public sealed partial class VirtioPci
     public string SectionName => identity.Name;
 
     /// <inheritdoc/>
-    public ushort SectionVersion => 2;
+    public ushort SectionVersion => 3;
 
     /// <inheritdoc/>
     public void Save(SnapshotWriter writer)

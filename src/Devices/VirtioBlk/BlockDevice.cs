@@ -46,6 +46,7 @@ public sealed partial class BlockDevice : IVirtioDevice, ITimerTarget
         backend = options.Backend;
         sectors = backend.Length / (ulong)options.BlockSize * (ulong)(options.BlockSize / SectorSize);
         chain = new(options.QueueEntries);
+        media = new(clock, options.Media);
         pending = new(options.Queues * options.QueueEntries);
         Encoding.ASCII.GetBytes(options.Serial).CopyTo(id, 0);
         Config = CreateConfig();
@@ -103,13 +104,18 @@ public sealed partial class BlockDevice : IVirtioDevice, ITimerTarget
     }
 
     /// <inheritdoc/>
-    public void QueueReset(Virtqueue queue) => Drop(queue.Index);
+    public void QueueReset(Virtqueue queue)
+    {
+        pending.RemoveAll(r => r.Queue == queue.Index);
+        ArmTimer();
+    }
 
     /// <inheritdoc/>
     public void Reset()
     {
         timer.Disarm();
         pending.Clear();
+        media.Reset();
         features = 0;
         Config.Reset();
         Config.SetWriteMask(VirtioBlkConfig.Writeback, 0);

@@ -32,6 +32,7 @@ public sealed partial class BlockDevice
                 break;
             case CompletionFaultKind.Timeout:
                 // The buffer stays taken until the queue or the device is reset.
+                pending.Add(request, ulong.MaxValue);
                 plan.Report(rule, asked, $"request of type {request.Type} at sector {request.Sector} is never answered", "a request has no deadline (virtio 1.2 §2.7)");
                 break;
             default:

@@ -14,9 +14,9 @@ public sealed partial class BlockDevice
 
     const ulong SliceNanoseconds = 1000;
 
-    readonly PriorityQueue<Request, (ulong Due, ulong Sequence)> pending;
+    readonly MediaSchedule media;
+    readonly DueQueue<Request> pending;
     BlockCounters counters;
-    ulong sequence;
 
     /// <summary>A request in flight. The header was read when it was taken and is not looked at again.</summary>
     readonly record struct Request(int Queue, VirtioBuffer Buffer, uint Type, ulong Sector, ulong Done);
@@ -34,9 +34,10 @@ public sealed partial class BlockDevice
     /// <inheritdoc/>
     public void Expired(ClockTimer timer, ulong due)
     {
-        while (pending.TryPeek(out _, out var next) && next.Due <= clock.Now && Transport.IsRunning)
+        // Once round: what goes on in slices waits for the next event, whatever time these took.
+        for (var left = pending.Count; left > 0 && pending.NextDue <= clock.Now && Transport.IsRunning; left--)
         {
-            Run(pending.Dequeue());
+            Run(pending.Take());
         }
 
         foreach (var queue in Transport.Queues)
@@ -65,36 +66,39 @@ public sealed partial class BlockDevice
         Span<byte> header = stackalloc byte[VirtioBlkRequest.HeaderSize];
         var type = chain.TryRead(header) ? BinaryPrimitives.ReadUInt32LittleEndian(header) : NoHeader;
         var request = new Request(queue.Index, buffer, type, BinaryPrimitives.ReadUInt64LittleEndian(header[8..]), 0);
-        Enqueue(request, Duration(type));
+        Enqueue(request, media.Admit(WorkOf(type), BytesOf(type)));
     }
 
-    ulong Duration(uint type)
+    /// <summary>Bytes of data of the open chain, whose header was read.</summary>
+    ulong BytesOf(uint type) => type switch
     {
-        var bytes = type switch
-        {
-            VirtioBlkRequest.In => chain.WritableLength - 1,
-            VirtioBlkRequest.Out => chain.ReadableLeft,
-            _ => 0ul,
-        };
-        return bytes / 1024 * options.NanosecondsPerKibibyte + type switch
-        {
-            VirtioBlkRequest.Flush => options.FlushNanoseconds,
-            VirtioBlkRequest.Out or VirtioBlkRequest.Discard or VirtioBlkRequest.WriteZeroes => options.WriteNanoseconds,
-            _ => options.ReadNanoseconds,
-        };
-    }
+        VirtioBlkRequest.In => chain.WritableLength - 1,
+        VirtioBlkRequest.Out => chain.ReadableLeft,
+        _ => 0ul,
+    };
 
-    void Enqueue(in Request request, ulong nanoseconds)
+    static MediaWork WorkOf(uint type) => type switch
     {
-        pending.Enqueue(request, (clock.Now + clock.ToCycles(nanoseconds, 1_000_000_000), sequence++));
+        VirtioBlkRequest.Flush => MediaWork.Flush,
+        VirtioBlkRequest.Out or VirtioBlkRequest.Discard or VirtioBlkRequest.WriteZeroes => MediaWork.Write,
+        _ => MediaWork.Read,
+    };
+
+    void Enqueue(in Request request, ulong due)
+    {
+        pending.Add(request, due);
         ArmTimer();
     }
 
     void ArmTimer()
     {
-        if (pending.TryPeek(out _, out var next) && Transport.IsRunning)
+        if (pending.NextDue != ulong.MaxValue && Transport.IsRunning)
         {
-            timer.Arm(next.Due);
+            timer.Arm(Math.Max(pending.NextDue, clock.Now + 1));
+        }
+        else
+        {
+            timer.Disarm();
         }
     }
 
@@ -124,7 +128,7 @@ public sealed partial class BlockDevice
         dma.Opcode = null;
         if (progress == Progress.GoesOn)
         {
-            Enqueue(request with { Done = done }, SliceNanoseconds);
+            Enqueue(request with { Done = done }, media.After(SliceNanoseconds));
             return;
         }
 
@@ -150,17 +154,6 @@ public sealed partial class BlockDevice
     }
 
     static bool IsRead(uint type) => type is VirtioBlkRequest.In or VirtioBlkRequest.GetId;
-
-    /// <summary>Forgets what is in flight on a queue. Order among the others stays.</summary>
-    void Drop(int queue)
-    {
-        var others = pending.UnorderedItems.Where(item => item.Element.Queue != queue).ToArray();
-        pending.Clear();
-        foreach (var (request, priority) in others)
-        {
-            pending.Enqueue(request, priority);
-        }
-    }
 
     VirtioBlkStatus Check(BlockResult result) => result == BlockResult.Ok ? VirtioBlkStatus.Ok : VirtioBlkStatus.IoError;
 

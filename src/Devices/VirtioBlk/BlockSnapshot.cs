@@ -10,19 +10,8 @@ public sealed partial class BlockDevice
     public void Save(SnapshotWriter writer)
     {
         writer.U64(features);
-        writer.U64(sequence);
-        writer.U32((uint)pending.Count);
-        foreach (var (request, (due, order)) in pending.UnorderedItems.OrderBy(static i => i.Priority))
-        {
-            writer.U16((ushort)request.Queue);
-            Transport.Queues[request.Queue].Save(writer, request.Buffer);
-            writer.U32(request.Type);
-            writer.U64(request.Sector);
-            writer.U64(request.Done);
-            writer.U64(due);
-            writer.U64(order);
-        }
-
+        media.Save(writer);
+        pending.Save(writer, SaveRequest);
         writer.Timer(timer);
     }
 
@@ -30,21 +19,29 @@ public sealed partial class BlockDevice
     public void Load(SnapshotReader reader)
     {
         features = reader.U64();
-        sequence = reader.U64();
         Config.SetWriteMask(VirtioBlkConfig.Writeback, (features & VirtioBlkFeature.ConfigWce) != 0 ? 1u : 0u);
-        pending.Clear();
-        for (var left = reader.U32(); left > 0; left--)
-        {
-            var index = reader.U16();
-            if (index >= Transport.Queues.Count)
-            {
-                throw reader.Bad($"a request in flight names queue {index}");
-            }
+        media.Load(reader);
+        pending.Load(reader, LoadRequest);
+        reader.Timer(timer);
+    }
 
-            var buffer = Transport.Queues[index].Load(reader);
-            pending.Enqueue(new(index, buffer, reader.U32(), reader.U64(), reader.U64()), (reader.U64(), reader.U64()));
+    void SaveRequest(SnapshotWriter writer, Request request)
+    {
+        writer.U16((ushort)request.Queue);
+        Transport.Queues[request.Queue].Save(writer, request.Buffer);
+        writer.U32(request.Type);
+        writer.U64(request.Sector);
+        writer.U64(request.Done);
+    }
+
+    Request LoadRequest(SnapshotReader reader)
+    {
+        var index = reader.U16();
+        if (index >= Transport.Queues.Count)
+        {
+            throw reader.Bad($"a request in flight names queue {index}");
         }
 
-        reader.Timer(timer);
+        return new(index, Transport.Queues[index].Load(reader), reader.U32(), reader.U64(), reader.U64());
     }
 }

@@ -27,17 +27,8 @@ public sealed record VirtioBlkOptions
     /// <summary>What the transport offers.</summary>
     public VirtioOptions Transport { get; init; } = new();
 
-    /// <summary>Virtual time of a request that reads media, in nanoseconds.</summary>
-    public ulong ReadNanoseconds { get; init; } = 10_000;
-
-    /// <summary>Virtual time of a request that writes media, in nanoseconds.</summary>
-    public ulong WriteNanoseconds { get; init; } = 10_000;
-
-    /// <summary>Virtual time of a flush, in nanoseconds.</summary>
-    public ulong FlushNanoseconds { get; init; } = 20_000;
-
-    /// <summary>Additional virtual time for each KiB of data, in nanoseconds.</summary>
-    public ulong NanosecondsPerKibibyte { get; init; }
+    /// <summary>Virtual time of requests.</summary>
+    public MediaTimes Media { get; init; } = new();
 
     /// <summary>Checks every setting.</summary>
     /// <exception cref="ArgumentException">A setting is out of range; the message names it.</exception>
@@ -48,6 +39,7 @@ public sealed record VirtioBlkOptions
         Check(Serial.Length <= 20 && Serial.All(char.IsAscii), nameof(Serial), Serial);
         Check(Queues is >= 1 and <= 64, nameof(Queues), Queues);
         Check(QueueEntries is >= 4 and <= 1024 && (QueueEntries & QueueEntries - 1) == 0, nameof(QueueEntries), QueueEntries);
+        Check(Media.IsValid, nameof(Media), Media);
         Check(SizeMax is >= 4096 and <= 1 << 20 && SizeMax % 4096 == 0, nameof(SizeMax), SizeMax);
     }
 

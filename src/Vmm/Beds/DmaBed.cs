@@ -188,8 +188,11 @@ internal sealed class DmaBed : IDisposable
         var disk = new NvmeController("nvme0", Device, fabric, Clock, new()
         {
             Namespaces = [new(backend, 4096)], IoQueues = options.DiskQueues.Count, QueueEntries = options.DiskQueues.Entries, MaxTransferPages = 8,
-            ReadNanoseconds = options.DiskNanoseconds, WriteNanoseconds = options.DiskNanoseconds,
-            BytesPerSecond = options.DiskBandwidth, Parallelism = options.DiskParallelism,
+            Media = new()
+            {
+                ReadNanoseconds = options.DiskNanoseconds, WriteNanoseconds = options.DiskNanoseconds,
+                BytesPerSecond = options.DiskBandwidth, Parallelism = options.DiskParallelism,
+            },
         });
         host.Add(disk.Function);
         return disk;

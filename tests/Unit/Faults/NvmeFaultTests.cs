@@ -61,6 +61,27 @@ public sealed class NvmeFaultTests : IDisposable
     }
 
     [Fact]
+    public void Commands_that_never_complete_hold_their_places_in_a_restored_controller_too()
+    {
+        Arm(new(CompletionFaultKind.Timeout), new() { Opcode = 2 });
+        for (var left = NvmeTestBench.Entries - 1; left > 0; left--)
+        {
+            bench.Queue(1, Transfer(2, 0, 1));
+        }
+
+        bench.Ring(1);
+        bench.Pass();
+        plan.Clear();
+        var saved = bench.Save();
+        bench.Load(saved);
+        Assert.Equal(saved.Device, bench.Save().Device);
+        bench.Queue(1, Transfer(2, 0, 1));
+        bench.Ring(1);
+        bench.Pass();
+        Assert.Empty(bench.PopAll(1));
+    }
+
+    [Fact]
     public void Admin_commands_are_named_with_0x100_added()
     {
         Arm(new(CompletionFaultKind.Status, 0, 6), new() { Opcode = 0x106, Count = 1 });

@@ -82,6 +82,18 @@ public sealed class VirtioBlkFaultTests : IDisposable
     }
 
     [Fact]
+    public void A_restored_disk_knows_of_a_request_without_an_answer()
+    {
+        Arm(new CompletionFault(CompletionFaultKind.Timeout), new() { Count = 1 });
+        Assert.Null(bench.Read(0, 1));
+        var saved = bench.Bench.Save();
+        bench.Bench.Load(saved);
+        Assert.Equal(saved.Device, bench.Bench.Save().Device);
+        Assert.NotEqual(0, bench.Device.Transport.Queues[0].InFlight);
+        Assert.Equal(VirtioBlkStatus.Ok, bench.Read(1, 1));
+    }
+
+    [Fact]
     public void A_pulled_disk_reads_as_ones_and_moves_nothing_more()
     {
         Arm(new CompletionFault(CompletionFaultKind.SurpriseRemoval), new() { Opcode = VirtioBlkRequest.In });

@@ -354,7 +354,7 @@ public sealed class NvmeAdminTests : IDisposable
     [Fact]
     public void A_format_races_with_reads_and_both_end_well()
     {
-        using var slow = new NvmeTestBench(new() { Namespaces = [], ReadNanoseconds = 50_000_000 }).Started();
+        using var slow = new NvmeTestBench(new() { Namespaces = [], Media = new() { ReadNanoseconds = 50_000_000 } }).Started();
         slow.Queue(1, Transfer(2, 10_000, 8));
         slow.Ring(1);
         AssertOk(slow.Admin(new() { Cdw0 = 0x80, NSID = 1, Cdw10 = 1 }));

@@ -97,7 +97,7 @@ public sealed class NvmeQueueTests : IDisposable
     [Fact]
     public void Deleting_a_submission_queue_completes_what_is_in_flight()
     {
-        using var slow = new NvmeTestBench(new() { Namespaces = [], IoQueues = 2, ReadNanoseconds = 50_000_000 }).Started();
+        using var slow = new NvmeTestBench(new() { Namespaces = [], IoQueues = 2, Media = new() { ReadNanoseconds = 50_000_000 } }).Started();
         var cids = new[] { slow.Queue(1, Transfer(2, 0, 1)), slow.Queue(1, Transfer(2, 1, 1)) };
         slow.Ring(1);
         AssertOk(slow.Admin(new() { Cdw0 = 0, Cdw10 = 1 }));
@@ -160,7 +160,7 @@ public sealed class NvmeQueueTests : IDisposable
     [Fact]
     public void Sixty_four_queues_without_any_consumer_leave_the_admin_queue_alive()
     {
-        using var many = new NvmeTestBench(new() { Namespaces = [], IoQueues = 64, ReadNanoseconds = 1_000_000_000 });
+        using var many = new NvmeTestBench(new() { Namespaces = [], IoQueues = 64, Media = new() { ReadNanoseconds = 1_000_000_000 } });
         many.EnableMsix();
         many.Enable();
         for (var id = 1u; id <= 64; id++)
@@ -264,7 +264,7 @@ public sealed class NvmeQueueTests : IDisposable
     [Fact]
     public void Abort_finds_a_command_in_flight()
     {
-        using var slow = new NvmeTestBench(new() { Namespaces = [], IoQueues = 2, ReadNanoseconds = 50_000_000 }).Started();
+        using var slow = new NvmeTestBench(new() { Namespaces = [], IoQueues = 2, Media = new() { ReadNanoseconds = 50_000_000 } }).Started();
         var cid = slow.Queue(1, Transfer(2, 0, 1));
         slow.Queue(1, Transfer(2, 0, 1));
         slow.Ring(1);

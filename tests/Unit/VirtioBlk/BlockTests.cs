@@ -59,7 +59,7 @@ public sealed class BlockTests
     [Fact]
     public void A_request_takes_its_virtual_time()
     {
-        using var disk = new BlockBench(o => o with { ReadNanoseconds = 5_000, FlushNanoseconds = 50_000, NanosecondsPerKibibyte = 100 }).Start();
+        using var disk = new BlockBench(o => o with { Media = new() { ReadNanoseconds = 5_000, FlushNanoseconds = 50_000, NanosecondsPerKibibyte = 100 } }).Start();
         disk.PutHeader(VirtioBlkRequest.In, 0);
         disk.Ring.Add(new Piece(BlockBench.Header, 16), new Piece(Data, 10240, true), new Piece(BlockBench.Status, 1, true));
         disk.Bench.Notify();
@@ -74,6 +74,26 @@ public sealed class BlockTests
         Assert.Null(disk.Ring.TryPop());
         disk.Bench.Pass(1_100);
         Assert.NotNull(disk.Ring.TryPop());
+    }
+
+    [Fact]
+    public void Requests_wait_for_each_other_where_the_media_do_one_at_a_time()
+    {
+        using var disk = new BlockBench(o => o with { Media = new() { ReadNanoseconds = 5_000, Parallelism = 1 } }).Start();
+        for (var i = 0u; i < 3; i++)
+        {
+            disk.PutHeader(VirtioBlkRequest.In, i, BlockBench.Header + i * 32);
+            disk.Ring.Add(new Piece(BlockBench.Header + i * 32, 16), new Piece(Data, 512, true), new Piece(BlockBench.Status + i, 1, true));
+        }
+
+        disk.Bench.Notify();
+        for (var i = 0; i < 3; i++)
+        {
+            disk.Bench.Pass(4_800);
+            Assert.Null(disk.Ring.TryPop());
+            disk.Bench.Pass(210);
+            Assert.NotNull(disk.Ring.TryPop());
+        }
     }
 
     [Theory]
