@@ -19,7 +19,7 @@ public sealed record BootSource
     /// <summary>Initial RAM disk files, loaded one after the other.</summary>
     public IReadOnlyList<string> Initrds { get; init; } = [];
 
-    /// <summary>Command line; null is <see cref="DefaultCommandLine"/> for a kernel and nothing for a built-in guest.</summary>
+    /// <summary>Command line; null is <see cref="DefaultCommandLine"/> for a kernel, and nothing for a multiboot or flat image or a built-in guest.</summary>
     public string? CommandLine { get; init; }
 
     /// <summary>Boot protocol.</summary>
@@ -30,15 +30,20 @@ public sealed record BootSource
 
     /// <summary>Reads the files and lays them out for a machine.</summary>
     /// <exception cref="ImageException">A file cannot be read or booted.</exception>
-    public BootPlan Plan(VirtualMachine machine) => BootLoader.Plan(new()
+    public BootPlan Plan(VirtualMachine machine)
     {
-        RamBytes = machine.Config.MemoryBytes,
-        Image = Kernel != null ? ImageFile.Read(Kernel, "kernel") : BuiltInGuest.Build(Guest),
-        ImageName = Kernel ?? "built-in",
-        Protocol = Protocol,
-        CommandLine = CommandLine ?? (Kernel != null ? DefaultCommandLine : ""),
-        Modules = [.. Initrds.Select(path => new BootModule("", ImageFile.Read(path, "initrd")))],
-        Flat = Flat,
-        Acpi = machine.BuildAcpi(),
-    });
+        var image = Kernel != null ? ImageFile.Read(Kernel, "kernel") : BuiltInGuest.Build(Guest);
+        var protocol = Protocol != BootProtocol.Auto ? Protocol : Flat != null ? BootProtocol.Flat : BootLoader.Detect(image);
+        return BootLoader.Plan(new()
+        {
+            RamBytes = machine.Config.MemoryBytes,
+            Image = image,
+            ImageName = Kernel ?? "built-in",
+            Protocol = protocol,
+            CommandLine = CommandLine ?? (Kernel != null && protocol is not (BootProtocol.Multiboot or BootProtocol.Flat) ? DefaultCommandLine : ""),
+            Modules = [.. Initrds.Select(path => new BootModule("", ImageFile.Read(path, "initrd")))],
+            Flat = Flat,
+            Acpi = machine.BuildAcpi(),
+        });
+    }
 }
