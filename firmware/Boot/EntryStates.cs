@@ -17,13 +17,19 @@ internal static class EntryStates
     const uint Code32Rights = 0xC09B, Code64Rights = 0xA09B, DataRights = 0xC093, Task32Rights = 0x8B;
     const uint TaskLimit = 0x67;
 
+    static readonly TableState RealModeVectors = new(0, 0x3FF);
+
     static readonly SegmentState Data = new(DataSelector, 0, uint.MaxValue, DataRights);
     static readonly SegmentState Task = new(TaskSelector, 0, TaskLimit, Task32Rights);
 
-    /// <summary>Protected mode with flat segments and paging off.</summary>
+    /// <summary>
+    /// Protected mode with flat segments and paging off. IDTR is what a BIOS leaves, the real-mode vectors: no gates, but what
+    /// a guest needs that goes back to real mode without loading one.
+    /// </summary>
     public static CpuEntryState Protected32(Placement memory, ulong entry) => Flat(memory, CpuMode.Protected32, entry, Code32Rights) with
     {
         Cr0 = Pe | Et,
+        Idt = RealModeVectors,
     };
 
     /// <summary>64-bit mode; the first 4 GiB are mapped one to one with 2 MiB pages.</summary>
@@ -56,7 +62,7 @@ internal static class EntryStates
             Ss = data,
             Tr = new(0, 0, 0xFFFF, Task32Rights),
             Ldtr = new(0, 0, 0xFFFF, 0x82),
-            Idt = new(0, 0x3FF),
+            Idt = RealModeVectors,
             Gdt = new(0, 0xFFFF),
         };
     }

@@ -300,27 +300,13 @@ public sealed unsafe partial class Vcpu
             case 0x174: s->SysenterCs = value; return true;
             case 0x175: return SetCanonical(ref s->SysenterEsp, value);
             case 0x176: return SetCanonical(ref s->SysenterEip, value);
-            case 0x1A0: s->MiscEnable = value & 1; return true;
-            case >= 0x200 and <= 0x20F: s->MtrrVariable[msr - 0x200] = value; return true;
-            case 0x250: s->MtrrFixed[0] = value; return true;
-            case 0x258 or 0x259: s->MtrrFixed[msr - 0x257] = value; return true;
-            case >= 0x268 and <= 0x26F: s->MtrrFixed[msr - 0x268 + 3] = value; return true;
-            case 0x277:
-                if (!IsPat(value))
-                {
-                    return false;
-                }
-
-                s->Pat = value;
-                return true;
-            case 0x2FF:
-                if ((value & ~0xCFFul) != 0)
-                {
-                    return false;
-                }
-
-                s->MtrrDefType = value;
-                return true;
+            case 0x1A0: s->MiscEnable = value & MiscEnable.Writable; return true;
+            case >= 0x200 and <= 0x20F: return SetIf(ref s->MtrrVariable[msr - 0x200], value, Mtrr.IsVariable(msr, value));
+            case 0x250: return SetIf(ref s->MtrrFixed[0], value, Mtrr.IsFixed(value));
+            case 0x258 or 0x259: return SetIf(ref s->MtrrFixed[msr - 0x257], value, Mtrr.IsFixed(value));
+            case >= 0x268 and <= 0x26F: return SetIf(ref s->MtrrFixed[msr - 0x268 + 3], value, Mtrr.IsFixed(value));
+            case 0x277: return SetIf(ref s->Pat, value, IsPat(value));
+            case 0x2FF: return SetIf(ref s->MtrrDefType, value, Mtrr.IsDefault(value));
             case 0xC000_0080: return TryWriteEfer(value);
             case 0xC000_0081: s->Star = value; return true;
             case 0xC000_0082: return SetCanonical(ref s->Lstar, value);
@@ -350,15 +336,12 @@ public sealed unsafe partial class Vcpu
         }
     }
 
-    static bool SetCanonical(ref ulong register, ulong value)
-    {
-        if (!IsCanonical(value))
-        {
-            return false;
-        }
+    static bool SetCanonical(ref ulong register, ulong value) => SetIf(ref register, value, IsCanonical(value));
 
-        register = value;
-        return true;
+    static bool SetIf(ref ulong register, ulong value, bool allowed)
+    {
+        register = allowed ? value : register;
+        return allowed;
     }
 
     static bool IsPat(ulong value)
@@ -378,6 +361,7 @@ public sealed unsafe partial class Vcpu
     {
         const ulong Writable = Cr.EferSCE | Cr.EferLME | Cr.EferNXE;
         if ((value & ~(Writable | Cr.EferLMA)) != 0
+            || (value & ~s->Efer & Cr.EferNXE & MiscEnable.WithheldNXE(s->MiscEnable)) != 0
             || ((s->Cr0 & Cr.Cr0PG) != 0 && ((value ^ s->Efer) & Cr.EferLME) != 0))
         {
             return false;
@@ -404,6 +388,8 @@ public sealed unsafe partial class Vcpu
         {
             result = result with { Edx = result.Edx & ~(1u << 9) };
         }
+
+        result = MiscEnable.Adjust(leaf, result, s->MiscEnable);
 
         s->Gpr[0] = result.Eax;
         s->Gpr[3] = result.Ebx;
