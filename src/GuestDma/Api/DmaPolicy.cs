@@ -1,4 +1,5 @@
 using Vmm.GuestDma.Bounce;
+using Vmm.GuestDma.Swiotlb;
 
 namespace Vmm.GuestDma;
 
@@ -7,6 +8,12 @@ public enum DmaPolicy
 {
     /// <summary>No unit is in use: addresses are guest-physical, nothing is protected.</summary>
     Off,
+
+    /// <summary>No unit: what the device does not reach is copied through a reserve of memory that it does.</summary>
+    Swiotlb,
+
+    /// <summary>As <see cref="Swiotlb"/>, with a reserve that starts small, grows on demand and shrinks.</summary>
+    DynamicSwiotlb,
 
     /// <summary>The unit lets the device pass: as <see cref="Off"/>, decided for one device.</summary>
     Bypass,
@@ -56,6 +63,9 @@ public sealed record DmaDeviceOptions
     {
         Classes = 11, Slots = 16384, MemoryLimit = 1 << 30, GrowthBytes = 64 << 10, Converts = true,
     };
+
+    /// <summary>The software IO TLB of <see cref="DmaPolicy.Swiotlb"/> and <see cref="DmaPolicy.DynamicSwiotlb"/>.</summary>
+    public SwiotlbOptions Swiotlb { get; init; } = new();
 
     /// <summary>Buffers that may be adopted.</summary>
     public int AdoptedBuffers { get; init; } = 16384;

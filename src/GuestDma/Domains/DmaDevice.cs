@@ -2,6 +2,7 @@ using Vmm.GuestDma.Addresses;
 using Vmm.GuestDma.Cost;
 using Vmm.GuestDma.Faults;
 using Vmm.GuestDma.Guest;
+using Vmm.GuestDma.Swiotlb;
 using Vmm.Platform.Dma;
 
 namespace Vmm.GuestDma.Domains;
@@ -19,6 +20,7 @@ public sealed class DmaDevice
     readonly DmaDeviceOptions options;
     readonly DirectMapper direct;
     readonly IommuMapper? translated;
+    readonly Func<bool, SwiotlbMapper?> createSwiotlb;
     readonly IIommuDomain? identity;
     bool identityIsMapped;
 
@@ -30,14 +32,17 @@ public sealed class DmaDevice
     /// <param name="device">Requester id.</param>
     /// <param name="options">What is known of the device.</param>
     /// <param name="cpus">Processors.</param>
+    /// <param name="reachable">Memory within the device's reach; null when all is.</param>
     /// <exception cref="InvalidOperationException">No memory for a domain.</exception>
     public DmaDevice(
-        IGuestView view, CostMeter meter, GuestPages pages, AllocationFaults faults, IIommuDriver? driver, Bdf device, DmaDeviceOptions options, int cpus = 1)
+        IGuestView view, CostMeter meter, GuestPages pages, AllocationFaults faults, IIommuDriver? driver, Bdf device, DmaDeviceOptions options, int cpus = 1,
+        GuestPages? reachable = null)
     {
         this.driver = driver;
         this.device = device;
         this.options = options;
         direct = new(view, pages, options.Mask);
+        createSwiotlb = dynamic => SwiotlbMapper.TryCreate(view, meter, reachable ?? pages, options.Swiotlb, options.Mask, dynamic, cpus, out var made) ? made : null;
         Mapper = direct;
         if (driver == null)
         {
@@ -78,6 +83,9 @@ public sealed class DmaDevice
     /// <summary>The mapper of translating policies, or null without a unit.</summary>
     public IommuMapper? Translated => translated;
 
+    /// <summary>The mapper of the software IO TLB while that is the policy, or null.</summary>
+    public SwiotlbMapper? Swiotlb { get; private set; }
+
     /// <summary>Addresses that are handed out, or null without a unit.</summary>
     public IovaMagazines? Iovas { get; }
 
@@ -93,10 +101,10 @@ public sealed class DmaDevice
         var translates = policy >= DmaPolicy.Strict;
         if (translated == null)
         {
-            return policy == DmaPolicy.Off;
+            return policy < DmaPolicy.Bypass && TrySwitchUntranslated(policy);
         }
 
-        if (policy == DmaPolicy.Off)
+        if (policy < DmaPolicy.Bypass)
         {
             return false;
         }
@@ -134,6 +142,31 @@ public sealed class DmaDevice
     {
         Faults++;
         Faulted?.Invoke(fault);
+    }
+
+    bool TrySwitchUntranslated(DmaPolicy policy)
+    {
+        if (policy == Policy)
+        {
+            return true;
+        }
+
+        if (direct.Live + direct.CoherentBlocks + (Swiotlb?.Live + Swiotlb?.CoherentBlocks ?? 0) > 0)
+        {
+            return false;
+        }
+
+        var made = policy == DmaPolicy.Off ? null : createSwiotlb(policy == DmaPolicy.DynamicSwiotlb);
+        if (policy != DmaPolicy.Off && made == null)
+        {
+            return false;
+        }
+
+        Swiotlb?.Close();
+        Swiotlb = made;
+        Mapper = made ?? (IDmaMapper)direct;
+        Policy = policy;
+        return true;
     }
 
     bool TryIdentity()

@@ -87,6 +87,39 @@ public sealed class GuestPages
         return gained && TryTake(order, out address);
     }
 
+    /// <summary>Allocates largest blocks that lie behind each other, from the lowest address on; they are freed one by one.</summary>
+    public bool TryAllocateRun(int blocks, AllocationSite site, out Gpa address)
+    {
+        const int block = 1 << MaxOrder;
+        address = default;
+        if (faults.Fails(site))
+        {
+            return false;
+        }
+
+        for (int at = 0, found = 0; at + block <= state.Length; at += block)
+        {
+            found = state[at] == MaxOrder ? found + 1 : 0;
+            if (found < blocks)
+            {
+                continue;
+            }
+
+            var first = at - (blocks - 1) * block;
+            for (var i = 0; i < blocks; i++)
+            {
+                Remove(first + i * block, MaxOrder);
+            }
+
+            FreePages -= blocks * block;
+            address = new(start + ((ulong)first << 12));
+            return true;
+        }
+
+        Shortages++;
+        return false;
+    }
+
     /// <summary>Frees a block. Pages with references stay away from the free lists until the last is released.</summary>
     public void Free(Gpa address, int order)
     {

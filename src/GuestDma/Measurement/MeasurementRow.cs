@@ -95,7 +95,7 @@ public sealed record MeasurementRow
             MapCycles = ledger.Cycles(DmaOperation.Map), UnmapCycles = ledger.Cycles(DmaOperation.Unmap), Causes = causes,
             Exits = ledger.Count(CycleCause.Exit), Invalidations = (machine.Iommu?.Invalidations ?? 0) - invalidations,
             Median = load.Latency.Percentile(500), Slow = load.Latency.Percentile(990), Slowest = load.Latency.Largest,
-            BounceBytes = machine.Device.Translated?.PeakBounceBytes ?? 0,
+            BounceBytes = machine.Device.Translated?.PeakBounceBytes ?? machine.Device.Swiotlb?.PeakBytes ?? 0,
         };
     }
 }

@@ -76,7 +76,10 @@ internal sealed class DmaBed : IDisposable
         IIommuDriver? driver = null;
         if (Vtd != null)
         {
-            driver = new VtdDriver(view, meter, pages, DmarTable.Read(view, AcpiTables.BiosRsdp).Single(static u => u.IncludesAll).Registers);
+            driver = new VtdDriver(view, meter, pages, DmarTable.Read(view, AcpiTables.BiosRsdp).Single(static u => u.IncludesAll).Registers)
+            {
+                LargestLeaf = options.LargestLeaf,
+            };
         }
         else if (Viommu != null && ViommuDriver.TryFind(view, out var function))
         {
@@ -93,7 +96,8 @@ internal sealed class DmaBed : IDisposable
             }
         }
 
-        var device = new DmaDevice(view, meter, pages, faults, driver, Device, options.Device with { RamEnd = options.MemoryBytes }, options.Cpus);
+        var reachable = options.ReachableBytes == 0 ? null : new GuestPages(new(2 << 20), (int)(options.ReachableBytes >> 12), faults);
+        var device = new DmaDevice(view, meter, pages, faults, driver, Device, options.Device with { RamEnd = options.MemoryBytes }, options.Cpus, reachable);
         View = view;
         Machine = new()
         {

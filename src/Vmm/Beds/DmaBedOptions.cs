@@ -15,6 +15,9 @@ internal sealed record DmaBedOptions
     /// <summary>The remapping unit, or null for none.</summary>
     public VtdOptions? Vtd { get; init; } = new() { AddressWidth = 48 };
 
+    /// <summary>Largest leaf level of the layer's VT-d tables: 1 for 4 KiB to 3 for 1 GiB.</summary>
+    public int LargestLeaf { get; init; } = 3;
+
     /// <summary>An access to a register of the remapping unit leaves the guest; false for the machine's own unit, where the price of an invalidation has it in.</summary>
     public bool RegistersExit { get; init; } = true;
 
@@ -62,6 +65,9 @@ internal sealed record DmaBedOptions
 
     /// <summary>Where the memory of the guest's kernel starts, in bytes.</summary>
     public ulong KernelStart { get; init; } = 2 << 20;
+
+    /// <summary>Memory within the reach of devices below <see cref="KernelStart"/>, in bytes from 2 MiB on; 0: all memory is.</summary>
+    public ulong ReachableBytes { get; init; }
 
     /// <summary>Processors of the guest.</summary>
     public int Cpus { get; init; } = 1;

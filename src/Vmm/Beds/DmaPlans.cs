@@ -10,6 +10,8 @@ internal static class DmaPlans
     static readonly DmaPolicy[] Translating =
         [DmaPolicy.Bypass, DmaPolicy.Identity, DmaPolicy.Strict, DmaPolicy.Lazy, DmaPolicy.Batched, DmaPolicy.Referenced, DmaPolicy.Pool, DmaPolicy.Adaptive];
 
+    static readonly DmaPolicy[] Untranslated = [DmaPolicy.Off, DmaPolicy.Swiotlb, DmaPolicy.DynamicSwiotlb];
+
     static readonly DmaPolicy[] Main = [DmaPolicy.Strict, DmaPolicy.Lazy, DmaPolicy.Pool, DmaPolicy.Adaptive];
 
     /// <summary>Every load, policy and IOMMU, and all profiles where they differ.</summary>
@@ -27,7 +29,7 @@ internal static class DmaPlans
             from load in Enum.GetValues<DmaLoad>()
             from iommu in DmaPoint.Iommus
             from profile in DmaProfiles.Names
-            from policy in iommu == "none" ? [DmaPolicy.Off] : Translating
+            from policy in iommu == "none" ? Untranslated : Translating
             select new DmaPoint(load, bytes.Value, depth.Value, policy, iommu, profile),
         _ => throw new ArgumentException($"--bytes and --depth: {bytes} and {depth} are not a multiple of 4096 up to 4194304 and 1 to 10000"),
     };
@@ -43,9 +45,9 @@ internal static class DmaPlans
     {
         foreach (var (load, bytes, depth) in Loads())
         {
-            if (load != DmaLoad.Mask)
+            foreach (var policy in Untranslated.Where(p => load != DmaLoad.Mask || p != DmaPolicy.Off))
             {
-                yield return new(load, bytes, depth, DmaPolicy.Off, "none", Standard);
+                yield return new(load, bytes, depth, policy, "none", Standard);
             }
 
             foreach (var iommu in DmaPoint.Iommus.Skip(1).SkipLast(1))
@@ -82,6 +84,7 @@ internal static class DmaPlans
         yield return (DmaLoad.Write, 4 << 10, 64);
         yield return (DmaLoad.Write, 64 << 10, 64);
         yield return (DmaLoad.Packets, 3000, 256);
+        yield return (DmaLoad.Transmit, 64 << 10, 64);
         yield return (DmaLoad.Request, 256, 1);
         yield return (DmaLoad.Fresh, 16 << 10, 64);
         yield return (DmaLoad.Mask, 16 << 10, 64);

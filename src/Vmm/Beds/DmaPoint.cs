@@ -18,6 +18,9 @@ internal enum DmaLoad
     /// <summary>A network card.</summary>
     Packets,
 
+    /// <summary>Data for a device, from pages that do not lie behind each other.</summary>
+    Transmit,
+
     /// <summary>One small mapping at a time.</summary>
     Request,
 
@@ -88,7 +91,8 @@ internal sealed record DmaPoint(DmaLoad Load, int Bytes, int Depth, DmaPolicy Po
             DiskBandwidth = Bandwidth ?? (Profile == DmaProfiles.Chromebook ? DmaProfiles.ChromebookBandwidth : 2_650_000_000),
             DiskQueues = (1, 1024),
             KernelStart = Load == DmaLoad.Mask ? 1100 * OneMiB : 2 * OneMiB,
-            Device = new() { Mask = Load == DmaLoad.Mask ? (1ul << 30) - 1 : ulong.MaxValue, Untrusted = Untrusted },
+            ReachableBytes = Load == DmaLoad.Mask && Policy < DmaPolicy.Bypass ? 512 * OneMiB : 0,
+            Device = new() { Swiotlb = new() { Forced = Load != DmaLoad.Mask }, Mask = Load == DmaLoad.Mask ? (1ul << 30) - 1 : ulong.MaxValue, Untrusted = Untrusted },
         });
         var load = CreateLoad(bed.Machine);
         // The adaptive policy has to learn first.
@@ -103,6 +107,7 @@ internal sealed record DmaPoint(DmaLoad Load, int Bytes, int Depth, DmaPolicy Po
     {
         DmaLoad.Read or DmaLoad.Write => new BlockLoad(machine, new(Bytes, Depth, Load == DmaLoad.Write, Work, Piecewise), DmaBed.DiskBlocks),
         DmaLoad.Packets => new PacketLoad(machine, Application ?? 3000),
+        DmaLoad.Transmit => new StreamLoad(machine, new(Bytes, Depth, 4096, DmaDirection.ToDevice, Work)),
         DmaLoad.Request => new StreamLoad(machine, new(Bytes, 1, 4096, DmaDirection.ToDevice, Work, 10_000)),
         // Larger buffers are made of larger pieces, as the memory of large buffers is.
         DmaLoad.Stream => new StreamLoad(machine, new(Bytes, Depth, Bytes > 128 << 10 ? 64 << 10 : 4096, Application: Work)),

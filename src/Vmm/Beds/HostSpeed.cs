@@ -29,7 +29,7 @@ internal static class HostSpeed
 
     static DmaBed Bed(DmaPolicy policy) => new(new()
     {
-        Policy = policy, HasDisk = false, MemoryBytes = 64 << 20, Vtd = policy == DmaPolicy.Off ? null : new VtdOptions { AddressWidth = 48 },
+        Policy = policy, HasDisk = false, MemoryBytes = 64 << 20, Vtd = policy < DmaPolicy.Bypass ? null : new VtdOptions { AddressWidth = 48 },
     });
 
     static (double Nanoseconds, long Allocated) Measure(DmaBed bed)

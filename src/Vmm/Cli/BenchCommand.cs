@@ -10,7 +10,7 @@ internal static class BenchCommand
     /// <summary>Builds the command.</summary>
     public static Command Create()
     {
-        var experiment = new Option<string>("--experiment") { Description = "table, paper (pools beside their publication), beyond (past the pools' limits) or host (how fast the layer itself runs here)", DefaultValueFactory = _ => "table" };
+        var experiment = new Option<string>("--experiment") { Description = "table, paper (pools beside their publication), beyond (past the pools' limits), static (1:1 tables with small and large leaves), network (a packet stream), swiotlb (a device limited to 1 GiB), or host (how fast the layer itself runs here)", DefaultValueFactory = _ => "table" };
         var load = new Option<string?>("--load") { Description = "only this load: " + string.Join(", ", Enum.GetNames<DmaLoad>()).ToLowerInvariant() };
         var policy = new Option<string?>("--policy") { Description = "only this policy" };
         var iommu = new Option<string?>("--iommu") { Description = "only this IOMMU: " + string.Join(", ", DmaPoint.Iommus) };
@@ -29,17 +29,8 @@ internal static class BenchCommand
         {
             using var interrupt = new Interrupt();
             var name = result.GetValue(experiment)!;
-            if (name is "paper" or "beyond")
+            if (Experiment(name, result.GetValue(quick), () => interrupt.Requested))
             {
-                if (name == "paper")
-                {
-                    PoolPaper.Report(Console.Out, () => interrupt.Requested);
-                }
-                else
-                {
-                    BeyondPools.Report(Console.Out, result.GetValue(quick), () => interrupt.Requested);
-                }
-
                 if (interrupt.Requested)
                 {
                     Console.Error.WriteLine("vmm: interrupted; the report ends early");
@@ -48,15 +39,9 @@ internal static class BenchCommand
                 return ExitCode.Pass;
             }
 
-            if (name == "host")
-            {
-                HostSpeed.Report(Console.Out);
-                return ExitCode.Pass;
-            }
-
             if (name != "table")
             {
-                throw new UsageException($"--experiment: '{name}' is not table, paper, beyond or host");
+                throw new UsageException($"--experiment: '{name}' is not table, paper, beyond, static, network, swiotlb or host");
             }
 
             var points = Points(result.GetValue(bytes), result.GetValue(depth))
@@ -80,6 +65,34 @@ internal static class BenchCommand
             return rows.Any(static r => r.Bad != 0) ? ExitCode.GuestFailed : ExitCode.Pass;
         });
         return new("bench", "Measure") { dma };
+    }
+
+    /// <summary>Runs one of the experiments that write a report; false: it is none of them.</summary>
+    static bool Experiment(string name, bool quick, Func<bool> stop)
+    {
+        switch (name)
+        {
+            case "paper":
+                PoolPaper.Report(Console.Out, stop);
+                return true;
+            case "beyond":
+                BeyondPools.Report(Console.Out, quick, stop);
+                return true;
+            case "static":
+                StaticTables.Report(Console.Out, stop);
+                return true;
+            case "network":
+                NetworkCost.Report(Console.Out, stop);
+                return true;
+            case "swiotlb":
+                SwiotlbCost.Report(Console.Out, stop);
+                return true;
+            case "host":
+                HostSpeed.Report(Console.Out);
+                return true;
+            default:
+                return false;
+        }
     }
 
     static IEnumerable<DmaPoint> Points(int? bytes, int? depth)

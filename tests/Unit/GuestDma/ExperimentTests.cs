@@ -1,5 +1,5 @@
 using Vmm.Beds;
-using Vmm.Cli;
+using Vmm.GuestDma;
 using Xunit;
 
 namespace Vmm.Unit.GuestDma;
@@ -54,6 +54,25 @@ public sealed class ExperimentTests
         Assert.InRange(load.Without / PoolCompared.PublishedLoad.Without, 0.95, 1.05);
         Assert.InRange(load.Pool / PoolCompared.PublishedLoad.With, 0.95, 1.05);
         Assert.True(load.Pool < load.Without && load.Adaptive < load.Pool / 2);
+    }
+
+    [Theory]
+    [InlineData(1, 0.9, 1.0, 0.05, 0.2)]
+    [InlineData(2, 0.4, 0.6, 0, 0.01)]
+    [InlineData(3, 0, 0.001, 0, 0.01)]
+    public void Static_tables_with_large_leaves_cost_a_random_device_nothing_and_small_ones_something(int leaf, double leastMisses, double mostMisses, double leastLoss, double mostLoss)
+    {
+        StaticTables.Line none = StaticTables.Run(0, 4), line = StaticTables.Run(leaf, 4);
+        Assert.InRange(line.Misses, leastMisses, mostMisses);
+        Assert.InRange(1 - line.BytesPerSecond / none.BytesPerSecond, leastLoss, mostLoss);
+    }
+
+    [Fact]
+    public void A_stream_costs_what_was_published_for_a_unit_that_waits_for_each_packet_and_for_one_that_does_not()
+    {
+        Assert.InRange(NetworkCost.Extra(NetworkCost.Driver.Packets, DmaPolicy.Strict), 0.15, 0.30);
+        Assert.InRange(NetworkCost.Extra(NetworkCost.Driver.Pages, DmaPolicy.Lazy), 0.02, 0.04);
+        Assert.True(NetworkCost.Extra(NetworkCost.Driver.Packets, DmaPolicy.Adaptive) < 0.03);
     }
 
     [Fact]

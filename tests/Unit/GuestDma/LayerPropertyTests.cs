@@ -25,7 +25,7 @@ public sealed class LayerPropertyTests(ITestOutputHelper output)
     {
         get
         {
-            var data = new TheoryData<DmaPolicy, string> { { DmaPolicy.Off, "none" } };
+            var data = new TheoryData<DmaPolicy, string> { { DmaPolicy.Off, "none" }, { DmaPolicy.Swiotlb, "none" }, { DmaPolicy.DynamicSwiotlb, "none" } };
             for (var policy = DmaPolicy.Bypass; policy <= DmaPolicy.Adaptive; policy++)
             {
                 data.Add(policy, "vtd");
@@ -39,14 +39,15 @@ public sealed class LayerPropertyTests(ITestOutputHelper output)
     static DmaBed Bed(DmaPolicy policy, string iommu)
     {
         var arenas = new Vmm.GuestDma.Bounce.BounceOptions { Classes = 11, Slots = 64, MemoryLimit = 4 << 20, GrowthBytes = 16 << 10, Converts = true };
+        var swiotlb = new Vmm.GuestDma.Swiotlb.SwiotlbOptions { Bytes = 1 << 20, Forced = true };
         return new(new()
         {
             Policy = policy, MemoryBytes = 64 << 20, HasDisk = false,
             Vtd = iommu == "vtd" ? new VtdOptions { Profile = VtdProfile.Strict, CachingMode = false, AddressWidth = 48 } : null,
             Viommu = iommu == "viommu" ? new VirtioIommuOptions() : null,
             WatchesSync = true,
-            Device = new() { Arenas = arenas, AdoptedBuffers = 8, BypassWindow = BypassWindow },
-            Second = new() { Arenas = arenas, AdoptedBuffers = 8, Untrusted = true, AlwaysBounceLimit = 20_000, Pool = new() { Slots = 8 } },
+            Device = new() { Swiotlb = swiotlb, Arenas = arenas, AdoptedBuffers = 8, BypassWindow = BypassWindow },
+            Second = new() { Swiotlb = swiotlb, Arenas = arenas, AdoptedBuffers = 8, Untrusted = true, AlwaysBounceLimit = 20_000, Pool = new() { Slots = 8 } },
         });
     }
 
@@ -221,6 +222,8 @@ public sealed class LayerPropertyTests(ITestOutputHelper output)
         var mapped = 0ul;
         foreach (var device in new[] { bed.Machine.Device, bed.Second! })
         {
+            device.Swiotlb?.Shrink();
+            Assert.Equal((0, 0), (device.Swiotlb?.Live ?? 0, device.Swiotlb?.CoherentBlocks ?? 0));
             if (device.Translated is { } mapper)
             {
                 mapper.Close();

@@ -17,7 +17,7 @@ public sealed class PolicyTests
 
     static DmaBedOptions Bed(DmaPolicy policy) => new()
     {
-        Policy = policy, Vtd = policy == DmaPolicy.Off ? null : Strict, MemoryBytes = 128 << 20,
+        Policy = policy, Vtd = policy < DmaPolicy.Bypass ? null : Strict, MemoryBytes = 128 << 20, Device = new() { Swiotlb = new() { Forced = true } },
     };
 
     [Theory]
@@ -56,7 +56,7 @@ public sealed class PolicyTests
         Assert.Equal((0, 0ul), (load.Bad, bed.Watch?.Findings ?? 0));
     }
 
-    static DmaBedOptions Paravirtual(DmaPolicy policy) => Bed(policy) with { Vtd = null, Viommu = policy == DmaPolicy.Off ? null : new(), WatchesSync = true };
+    static DmaBedOptions Paravirtual(DmaPolicy policy) => Bed(policy) with { Vtd = null, Viommu = policy < DmaPolicy.Bypass ? null : new(), WatchesSync = true };
 
     [Fact]
     public void A_synchronisation_that_is_left_out_is_found()

@@ -20,6 +20,7 @@ public sealed class VtdDomain : IIommuDomain
     VtdDomain(VtdDriver driver, ushort id)
     {
         this.driver = driver;
+        LargestLeaf = driver.LargestLeaf;
         Id = id;
         Limit = (1ul << Math.Min(12 + 9 * driver.Levels, driver.Cap.MGAW + 1)) - 1;
     }
@@ -52,7 +53,7 @@ public sealed class VtdDomain : IIommuDomain
     public int TablePages { get; private set; }
 
     /// <summary>Largest leaf level that may be used: 1 for 4 KiB to 3 for 1 GiB.</summary>
-    public int LargestLeaf { get; set; } = 3;
+    public int LargestLeaf { get; set; }
 
     int syncs;
 

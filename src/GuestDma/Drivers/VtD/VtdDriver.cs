@@ -85,6 +85,9 @@ public sealed class VtdDriver : IIommuDriver
 
     internal InvalidationRing Ring { get; }
 
+    /// <summary>Largest leaf level of domains that are made from now on: 1 for 4 KiB to 3 for 1 GiB.</summary>
+    public int LargestLeaf { get; set; } = 3;
+
     /// <summary>Levels of second-stage tables: 4 where the unit has them, else 3.</summary>
     public int Levels => (Cap.SAGAW & 4) != 0 ? 4 : 3;
 
