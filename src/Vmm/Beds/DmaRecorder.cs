@@ -12,18 +12,20 @@ namespace Vmm.Beds;
 /// <param name="clock">The machine's clock.</param>
 /// <param name="registers">Registers of the IOMMU: first byte and length. An access is an exit.</param>
 /// <param name="resolve">Guest-physical address of an IO virtual one by the present tables, or null.</param>
-/// <param name="load">Reads 8 bytes of guest memory.</param>
+/// <param name="load">Reads 8 bytes of guest memory; null outside of it.</param>
 /// <param name="isDeferred">UNMAP requests wait for somebody's notification, so that one is for the MAP requests in it.</param>
 internal sealed class DmaRecorder(
-    VirtualClock clock, (ulong Start, ulong Length) registers, Func<ulong, ulong?> resolve, Func<ulong, ulong> load, bool isDeferred) : IEventTrace
+    VirtualClock clock, (ulong Start, ulong Length) registers, Func<ulong, ulong?> resolve, Func<ulong, ulong?> load, bool isDeferred) : IEventTrace
 {
-    const int ListEntries = 512;
+    // A guest decides how much there is to record.
+    const int ListEntries = 512, MostSteps = 1 << 20, MostExits = 1 << 21, MostPages = 1 << 24, MostEnded = 1024, MostDescriptors = 4096, MostCarriers = 1 << 16;
 
     readonly Dictionary<int, DmaBuffer> inFlight = [];
     readonly List<DmaBuffer> ended = [];
     readonly List<ulong> asked = [];
     readonly Dictionary<ulong, IommuExit> carriers = [];
     IommuExit pending = new(0);
+    int pages;
 
     /// <summary>Buffers in the order in which the device got and completed them.</summary>
     public List<DmaStep> Steps { get; } = [];
@@ -34,6 +36,15 @@ internal sealed class DmaRecorder(
     /// <summary>Buffers whose last MAP request went along with the notification of an UNMAP, so that they needed no exit of their own.</summary>
     public int Carried { get; private set; }
 
+    /// <summary>UNMAP requests wait for somebody's notification, and invalidations for a flush.</summary>
+    public bool IsDeferred => isDeferred;
+
+    /// <summary>Commands whose buffers are not mapped memory; they are not recorded.</summary>
+    public int Unknown { get; private set; }
+
+    /// <summary>There is no room to record more.</summary>
+    public bool IsFull => Steps.Count >= MostSteps || Exits.Count >= MostExits || pages >= MostPages;
+
     /// <summary>Exits that asked nothing of the unit.</summary>
     public int Idle => Exits.Count(static e => e.IsIdle);
 
@@ -43,7 +54,7 @@ internal sealed class DmaRecorder(
     /// <summary>All counts.</summary>
     public DmaTally Tally => new(
         Steps.Count(static s => s.IsMap), Exits.Count(static e => e.IsForMap), Exits.Count(static e => !e.IsForMap),
-        Sum(static e => e.IsForMap ? e.Pages : 0), Sum(static e => e.IsForMap ? 0 : e.Pages), Sum(static e => e.Covered), Sum(static e => e.Domains),
+        Sum(static e => e.IsForMap ? e.Pages : 0), Sum(static e => e.IsForMap ? 0 : e.Pages), Exits.Sum(static e => e.Covered), Sum(static e => e.Domains),
         Sum(static e => e.Pasids), Sum(static e => e.Drained), Sum(static e => e.Waits), Sum(static e => e.Maps), Sum(static e => e.Unmaps));
 
     int Sum(Func<IommuExit, int> of) => Exits.Sum(of);
@@ -51,6 +62,11 @@ internal sealed class DmaRecorder(
     /// <inheritdoc/>
     public void Write(string name, string details)
     {
+        if (IsFull)
+        {
+            return;
+        }
+
         switch (name)
         {
             case "vtd_inv_desc":
@@ -73,14 +89,32 @@ internal sealed class DmaRecorder(
                 Begin(details);
                 break;
             case "pci_nvme_enqueue_req_completion" when inFlight.Remove(Key(details, "dw1 "), out var buffer):
-                ended.Add(buffer);
+                NoteEnded(buffer);
                 Steps.Add(new(clock.Now, buffer, Key(details, "dw1 ") >> 16, false));
                 break;
         }
     }
 
+    void NoteEnded(DmaBuffer buffer)
+    {
+        if (!isDeferred && Mapping == null)
+        {
+            if (ended.Count == MostEnded)
+            {
+                ended.RemoveAt(0);
+            }
+
+            ended.Add(buffer);
+        }
+    }
+
     void EndExit()
     {
+        if (carriers.Count > MostCarriers)
+        {
+            carriers.Clear();
+        }
+
         var exit = pending with { Time = clock.Now };
         Exits.Add(exit);
         foreach (var last in asked)
@@ -99,7 +133,7 @@ internal sealed class DmaRecorder(
         {
             case InvalidationType.Iotlb when descriptor.G == (int)InvalidationGranularity.Selective:
                 pending.Pages++;
-                pending.Covered += 1 << descriptor.Target.AM;
+                pending.Covered += 1L << Math.Min(descriptor.Target.AM, 30);
                 pending.IsForMap |= IsForMap(descriptor.Target.ADDR, descriptor.Target.AM);
                 break;
             case InvalidationType.Iotlb:
@@ -146,19 +180,18 @@ internal sealed class DmaRecorder(
     {
         ulong first = Number(details, "prp1 "), second = Number(details, "prp2 ");
         var length = (int)Number(details, "length ");
-        var pages = new List<ulong>();
-        if (Number(details, "psdt ") != 0)
+        var found = new List<ulong>();
+        var known = Number(details, "psdt ") != 0 ? TryAddDescriptors(found, ref first, second) : TryAddPages(found, first, second, length);
+        if (!known || found.Count != (int)((first & 0xFFF) + (ulong)length + 4095 >> 12) || found.Skip(1).Any(static p => (p & 0xFFF) != 0))
         {
-            first = AddDescriptor(pages, first, second);
-        }
-        else
-        {
-            AddPages(pages, first, second, length);
+            Unknown++;
+            return;
         }
 
-        var buffer = new DmaBuffer(Number(details, "opc ") is NvmeIoOpcode.Write or NvmeIoOpcode.DatasetManagement, first, length, [.. pages]);
+        pages += found.Count;
+        var buffer = new DmaBuffer(Number(details, "opc ") is NvmeIoOpcode.Write or NvmeIoOpcode.DatasetManagement, first, length, [.. found]);
         var queue = (int)Number(details, "sqid ");
-        inFlight.Add(queue << 16 | (int)Number(details, "cid "), buffer);
+        inFlight[queue << 16 | (int)Number(details, "cid ")] = buffer;
         carriers.Remove((first + (ulong)length - 1) | 0xFFF, out var carrier);
         Carried += carrier is { IsForMap: false } ? 1 : 0;
         Insert(new(carrier?.Time ?? clock.Now, buffer, queue, true));
@@ -178,54 +211,98 @@ internal sealed class DmaRecorder(
 
     static int Key(string details, string queue) => (int)(Number(details, queue) & 0xFFFF_0000) | (int)Number(details, "cid ");
 
-    /// <summary>Pages by PRP entries: two, or one and a list of further ones (NVMe 1.4 §4.3).</summary>
-    void AddPages(List<ulong> pages, ulong first, ulong second, int length)
+    /// <summary>Pages by PRP entries: two, or one and a list of further ones (NVMe 1.4 §4.3). False: something is not mapped.</summary>
+    bool TryAddPages(List<ulong> found, ulong first, ulong second, int length)
     {
         var count = (int)((first & 0xFFF) + (ulong)length + 4095 >> 12);
-        pages.Add(Resolved(first));
-        if (count == 2)
+        if (!TryAdd(found, first) || count == 2 && !TryAdd(found, second))
         {
-            pages.Add(Resolved(second));
+            return false;
         }
 
         for (var i = 1; i < count && count > 2; i++, second += 8)
         {
             // The last entry of a list that does not suffice leads to the next list.
-            var entry = load(Resolved(second));
+            if (!TryLoad(second, out var entry))
+            {
+                return false;
+            }
+
             if ((second & 0xFFF) == 8 * (ListEntries - 1) && i < count - 1)
             {
                 second = entry;
-                entry = load(Resolved(second));
+                if (!TryLoad(second, out entry))
+                {
+                    return false;
+                }
             }
 
-            pages.Add(Resolved(entry));
-        }
-    }
-
-    /// <summary>Pages by an SGL descriptor: a data block, or a segment of such (NVMe 1.4 §4.4). Returns where the data starts.</summary>
-    ulong AddDescriptor(List<ulong> pages, ulong address, ulong rest)
-    {
-        var length = rest & uint.MaxValue;
-        if (rest >> 60 == 0)
-        {
-            for (var at = address; at < address + length; at = (at | 0xFFF) + 1)
+            if (!TryAdd(found, entry))
             {
-                pages.Add(Resolved(at));
+                return false;
             }
-
-            return address;
         }
 
-        var start = load(Resolved(address));
-        for (var at = address; at < address + length; at += 16)
-        {
-            AddDescriptor(pages, load(Resolved(at)), load(Resolved(at + 8)));
-        }
-
-        return start;
+        return true;
     }
 
-    ulong Resolved(ulong address) => resolve(address) ?? throw new InvalidOperationException($"recorder: 0x{address:x} is in a command and not mapped");
+    /// <summary>Pages by SGL descriptors: a data block, or segments of such, each ending with the next (NVMe 1.4 §4.4). Tells where the data starts.</summary>
+    bool TryAddDescriptors(List<ulong> found, ref ulong first, ulong rest)
+    {
+        const int DataBlock = 0;
+        ulong address = first, next = 0, end = 0;
+        for (var left = MostDescriptors; left > 0; left--)
+        {
+            var length = rest & uint.MaxValue;
+            if (rest >> 60 != DataBlock)
+            {
+                (next, end) = (address, address + length);
+            }
+            else
+            {
+                first = found.Count == 0 ? address : first;
+                for (var at = address; at < address + length; at = (at | 0xFFF) + 1)
+                {
+                    if (!TryAdd(found, at))
+                    {
+                        return false;
+                    }
+                }
+            }
+
+            if (next >= end)
+            {
+                return found.Count > 0;
+            }
+
+            if (!TryLoad(next, out address) || !TryLoad(next + 8, out rest))
+            {
+                return false;
+            }
+
+            next += 16;
+        }
+
+        return false;
+    }
+
+    bool TryLoad(ulong address, out ulong value)
+    {
+        var found = resolve(address) is { } place ? load(place) : null;
+        value = found.GetValueOrDefault();
+        return found != null;
+    }
+
+    bool TryAdd(List<ulong> found, ulong address)
+    {
+        if (found.Count >= 1 << 16 || resolve(address) is not { } place || load(place & ~7ul) == null)
+        {
+            return false;
+        }
+
+        found.Add(place);
+        return true;
+    }
 
     /// <summary>The number after a word, decimal or with 0x.</summary>
     static ulong Number(string details, string word)

@@ -12,6 +12,8 @@ namespace Vmm.Beds;
 /// </summary>
 internal sealed class DmaReplay : IDisposable
 {
+    const ulong LayerBytes = 256 << 20, LowKernel = GuestMemory.LowRamLimit - LayerBytes;
+
     readonly DmaBed bed;
     readonly DmaRecorder recorder;
     readonly Dictionary<DmaBuffer, ScatterEntry[]> mapped = [];
@@ -21,10 +23,10 @@ internal sealed class DmaReplay : IDisposable
         bed = new(new()
         {
             // The recorded pages are RAM here too, and nobody else's.
-            MemoryBytes = 2 * guestBytes, KernelStart = guestBytes, Vtd = vtd, Viommu = viommu, Policy = policy, HasDisk = false,
+            MemoryBytes = guestBytes + LayerBytes, KernelStart = Math.Min(guestBytes, LowKernel), Vtd = vtd, Viommu = viommu, Policy = policy, HasDisk = false,
         });
         var bar = bed.Viommu?.Transport.Function.Bars[0];
-        recorder = new(bed.Clock, bar == null ? (DmaBed.VtdBase, VtdUnit.WindowSize) : (bar.Address, bar.Size), static _ => null, static _ => 0, policy != DmaPolicy.Strict);
+        recorder = new(bed.Clock, bar == null ? (DmaBed.VtdBase, VtdUnit.WindowSize) : (bar.Address, bar.Size), static _ => null, static _ => null, policy != DmaPolicy.Strict);
         recorder.Mapping = false;
         bed.Clock.Trace = recorder;
     }
@@ -56,6 +58,12 @@ internal sealed class DmaReplay : IDisposable
         return replay.recorder;
     }
 
+    /// <summary>Where a recorded run lies here: where it lay, unless the layer's own memory has to be there, below 4 GiB.</summary>
+    ulong Place(ulong start) =>
+        start is >= LowKernel and < GuestMemory.LowRamLimit
+            ? GuestMemory.HighRamStart + bed.Memory.HighRamBytes - LayerBytes + (start - LowKernel)
+            : start;
+
     void AdvanceTo(ulong time)
     {
         while (bed.Clock.NextDue <= time)
@@ -70,7 +78,7 @@ internal sealed class DmaReplay : IDisposable
     void Map(in DmaStep step)
     {
         recorder.Steps.Add(step with { Time = bed.Clock.Now });
-        var list = step.Buffer.Runs().Select(static r => new ScatterEntry { Address = new(r.Start), Length = r.Bytes }).ToArray();
+        var list = step.Buffer.Runs().Select(r => new ScatterEntry { Address = new(Place(r.Start)), Length = r.Bytes }).ToArray();
         recorder.Mapping = true;
         var segments = bed.Machine.Device.Mapper.MapScatterList(list, Direction(step.Buffer));
         recorder.Mapping = false;

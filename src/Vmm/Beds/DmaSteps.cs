@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Vmm.Beds;
 
 /// <summary>A buffer as a device was told of it.</summary>
@@ -44,7 +46,7 @@ internal sealed record IommuExit(ulong Time)
     public int Pages { get; set; }
 
     /// <summary>Pages that those cover.</summary>
-    public int Covered { get; set; }
+    public long Covered { get; set; }
 
     /// <summary>Invalidations that drain reads and writes first.</summary>
     public int Drained { get; set; }
@@ -88,11 +90,25 @@ internal sealed record IommuExit(ulong Time)
 /// <param name="Maps">MAP requests.</param>
 /// <param name="Unmaps">UNMAP requests.</param>
 internal readonly record struct DmaTally(
-    int Buffers = 0, int MapExits = 0, int UnmapExits = 0, int MapPages = 0, int UnmapPages = 0, int Covered = 0, int Domains = 0, int Pasids = 0,
+    int Buffers = 0, int MapExits = 0, int UnmapExits = 0, int MapPages = 0, int UnmapPages = 0, long Covered = 0, int Domains = 0, int Pasids = 0,
     int Drained = 0, int Waits = 0, int Maps = 0, int Unmaps = 0)
 {
     /// <summary>All exits.</summary>
     public int Exits => MapExits + UnmapExits;
+
+    /// <summary>What is not zero, with signs, in words.</summary>
+    public string Parts
+    {
+        get
+        {
+            (string Name, int Count)[] parts =
+            [
+                ("buffers", Buffers), ("map exits", MapExits), ("unmap exits", UnmapExits), ("page-selective", MapPages + UnmapPages),
+                ("domain-selective", Domains), ("PASID-based", Pasids), ("waits", Waits), ("MAP", Maps), ("UNMAP", Unmaps),
+            ];
+            return string.Join(", ", parts.Where(static p => p.Count != 0).Select(static p => string.Create(CultureInfo.InvariantCulture, $"{p.Count:+0;-0} {p.Name}")));
+        }
+    }
 
     /// <summary>Sum of two.</summary>
     public static DmaTally operator +(DmaTally a, DmaTally b) => Join(a, b, 1);

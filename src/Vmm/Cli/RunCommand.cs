@@ -44,13 +44,14 @@ internal static class RunCommand
         var mca = new Option<string?>("--mca") { Description = "machine-check architecture: banks=10,cmci=on,ser=on,lmce=on, or off" };
         var mce = new Option<string[]>("--mce") { Description = "machine check: corrected|ucna|srao|writeback|srar|fetch|fatal or status=,bank=; cpu=,addr=,misc=,mcgstatus=,signal=auto|broadcast|target|local|silent; when: instruction=|time=|page=|exit=; or file=PATH as mce-inject reads it; may be given several times" };
         var trace = new Option<string?>("--trace") { Description = "exits and IOMMU events as text: FILE, or path=FILE,limit=256M" };
+        var compare = new Option<string?>("--compare-dma") { Description = CompareOption.Help };
         var vmx = new Option<string?>("--vmx") { Description = VmxOption.Help };
         var qemuExit = new Option<bool>("--qemu-exit") { Description = "exit code of a debug-exit write as QEMU gives it" };
         var quiet = new Option<bool>("--quiet", "-q") { Description = "no report on standard error" };
         var command = new Command("run", "Boot a guest and run it to its end")
         {
             config, kernel, guest, initrd, append, smp, memory, timeout, virtualTimeout, exitOn, marker, serial, script, json, seed, protocol, flat, quantum, cost, ledger, rtc, save,
-            restore, disk, iommu, edu, mca, mce, trace, vmx, qemuExit, quiet,
+            restore, disk, iommu, edu, mca, mce, trace, compare, vmx, qemuExit, quiet,
         };
         int Run(ParseResult result, string? unit)
         {
@@ -97,6 +98,7 @@ internal static class RunCommand
                     : savePairs.TryGetValue("at", out var at) ? OptionText.Duration("--save", at) : throw new UsageException("--save: 'at' is needed"),
                 Restore = result.GetValue(restore),
                 Trace = result.GetValue(trace) is { } traced ? Trace(traced) : null,
+                Compare = result.GetValue(compare) is { } compared ? CompareOption.Parse(compared) : null,
                 QemuExit = result.GetValue(qemuExit),
                 Quiet = result.GetValue(quiet),
             };
@@ -119,10 +121,10 @@ internal static class RunCommand
                 return Run(result, result.GetValue(iommu));
             }
 
-            Option[] written = [json, save, trace];
+            Option[] written = [json, save, trace, compare];
             return result.GetValue(guest) == BuiltInGuest.Dma && result.GetValue(config) == null && !written.Any(o => result.GetResult(o) is { Implicit: false })
                 ? Math.Max(Run(result, "vtd"), Run(result, "virtio"))
-                : throw new UsageException($"--iommu {EachUnit}: two runs, for --guest {BuiltInGuest.Dma} only and without --json, --save and --trace");
+                : throw new UsageException($"--iommu {EachUnit}: two runs, for --guest {BuiltInGuest.Dma} only and without --json, --save, --trace and --compare-dma");
         });
         return command;
     }

@@ -65,6 +65,9 @@ internal sealed record RunOptions
     /// <summary>File for exits and IOMMU events, and the bytes it may have.</summary>
     public (string Path, long Limit)? Trace { get; init; }
 
+    /// <summary>The guest's DMA beside the layer's; not together with <see cref="Trace"/>.</summary>
+    public CompareOption? Compare { get; init; }
+
     /// <summary>Report debug-exit as QEMU does: (value &lt;&lt; 1) | 1.</summary>
     public bool QemuExit { get; init; }
 

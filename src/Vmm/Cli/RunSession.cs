@@ -13,6 +13,7 @@ internal sealed class RunSession(RunOptions options) : IDisposable
     readonly List<IDisposable> open = [];
     VirtualMachine machine = null!;
     ConsoleScript? script;
+    CompareOption.Recording? recording;
     bool panicked, passed, timedOut;
     long started;
 
@@ -34,6 +35,11 @@ internal sealed class RunSession(RunOptions options) : IDisposable
                 open.Add(TraceFile.Attach(machine, Open("--trace", trace.Path, FileMode.Create, FileAccess.Write), trace.Limit));
             }
 
+            if (options.Compare is { } compare)
+            {
+                recording = options.Trace == null ? compare.Attach(machine, console) : throw new UsageException("--compare-dma: not together with --trace");
+            }
+
             using var deadline = options.Timeout is { } limit ? new Timer(_ => TimeOut(), null, limit, System.Threading.Timeout.InfiniteTimeSpan) : null;
             started = System.Diagnostics.Stopwatch.GetTimestamp();
             var outcome = RunMachine();
@@ -42,6 +48,7 @@ internal sealed class RunSession(RunOptions options) : IDisposable
             // The terminal first: the report is for a screen that is not raw any more.
             terminal.Dispose();
             Report(outcome, code, host);
+            Console.Error.Write(recording?.Report());
             return code;
         }
         finally

@@ -143,7 +143,7 @@ internal sealed partial class DmaGuestRun : IConsoleOutput, IEventTrace, IDispos
     DmaGuestRow NewRow(bool lazy)
     {
         var bar = Machine.VirtioIommu?.Transport.Function.Bars[0];
-        return new(lazy, new(Machine.Clock, bar == null ? (DmaBed.VtdBase, VtdUnit.WindowSize) : (bar.Address, bar.Size), Resolve, Load, lazy));
+        return new(lazy, new(Machine.Clock, bar == null ? (DmaBed.VtdBase, VtdUnit.WindowSize) : (bar.Address, bar.Size), Resolve, a => Load(a), lazy));
     }
 
     ulong Load(ulong address) => Machine.Memory.TryRead(new(address), out ulong value) ? value : throw new InvalidOperationException($"0x{address:x} is not memory");

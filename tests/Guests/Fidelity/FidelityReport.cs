@@ -4,14 +4,20 @@ using Vmm.Beds;
 
 namespace Vmm.Guests.Fidelity;
 
+/// <summary>One load in one mode.</summary>
+/// <param name="Mode">Mode asked for.</param>
+/// <param name="Load">Direction, KiB of a transfer, transfers.</param>
+/// <param name="Counts">What came of it.</param>
+internal sealed record FidelityRow(string Mode, string Load, DriverComparison Counts);
+
 /// <summary>The comparison as Markdown.</summary>
 internal static class FidelityReport
 {
     /// <summary>One unit.</summary>
-    public static string Unit(string title, IEnumerable<Comparison> comparisons, bool isViommu)
+    public static string Unit(string title, IEnumerable<FidelityRow> rows, bool isViommu)
     {
         var text = new StringBuilder();
-        foreach (var mode in comparisons.GroupBy(static c => c.Mode))
+        foreach (var mode in rows.GroupBy(static c => c.Mode))
         {
             text.Append(CultureInfo.InvariantCulture, $"### {title}: {mode.Key}\n\n");
             text.Append("| load | buffers | exits per map | exits per unmap | ");
@@ -28,34 +34,24 @@ internal static class FidelityReport
         return text.ToString();
     }
 
-    static void Row(StringBuilder text, Comparison row, bool isViommu)
+    static void Row(StringBuilder text, FidelityRow row, bool isViommu)
     {
-        var (k, l) = (row.Kernel, row.Layer);
+        var (k, l) = (row.Counts.Driver, row.Counts.Layer);
         var words = row.Load.Split(' ');
         text.Append(CultureInfo.InvariantCulture, $"| {words[0]}{(words[1] == "0" ? "" : $" {words[1]} KiB")} x {words[2]} | {k.Buffers} | ");
         text.Append(CultureInfo.InvariantCulture, $"{Each(k.MapExits, l.MapExits, k.Buffers)} | {Each(k.UnmapExits, l.UnmapExits, k.Buffers)} | ");
         text.Append(isViommu
             ? $"{Both(k.Maps, l.Maps)} | {Both(k.Unmaps, l.Unmaps)} | "
             : $"{Both(k.MapPages, l.MapPages)} | {Both(k.UnmapPages, l.UnmapPages)} | {Both(k.Covered, l.Covered)} | {Both(k.Domains, l.Domains)} | {Both(k.Pasids, l.Pasids)} | {Both(k.Waits, l.Waits)} | ");
-        text.Append(string.Join("; ", row.Differences.Select(static d => $"{d.Name} ({Effect(d.Effect)})"))).Append(" |\n");
+        text.Append(string.Join("; ", row.Counts.Differences.Select(static d => $"{d.Name} ({d.Effect.Parts})"))).Append(" |\n");
     }
 
-    static string Both(int kernel, int layer) => kernel == layer ? $"{kernel}" : $"{kernel} / {layer}";
+    static string Both(long kernel, long layer) => kernel == layer ? $"{kernel}" : $"{kernel} / {layer}";
 
     static string Each(int kernel, int layer, int buffers)
     {
         string Ratio(int count) => ((double)count / buffers).ToString("0.####", CultureInfo.InvariantCulture);
         return kernel == layer ? Ratio(kernel) : $"{Ratio(kernel)} / {Ratio(layer)}";
-    }
-
-    static string Effect(in DmaTally effect)
-    {
-        (string Name, int Count)[] parts =
-        [
-            ("map exits", effect.MapExits), ("unmap exits", effect.UnmapExits), ("page-selective", effect.MapPages + effect.UnmapPages),
-            ("domain-selective", effect.Domains), ("PASID-based", effect.Pasids), ("waits", effect.Waits), ("MAP", effect.Maps), ("UNMAP", effect.Unmaps),
-        ];
-        return string.Join(", ", parts.Where(static p => p.Count != 0).Select(static p => string.Create(CultureInfo.InvariantCulture, $"{p.Count:+0;-0} {p.Name}")));
     }
 
     /// <summary>The page around the units' tables.</summary>
@@ -72,6 +68,9 @@ internal static class FidelityReport
             A cell is one number where both agree, and `Linux / layer` where not. The differences are computed from the sequence by the rule that each name stands for, and the test asserts, for every number of every row, that Linux = layer + differences; for flushes also when each one comes.
 
 
+            `vmm run --compare-dma` does the same for any guest (see [dma-layer.md](../dma-layer.md)).
+
+
             """);
         foreach (var unit in units)
         {
@@ -79,7 +78,7 @@ internal static class FidelityReport
         }
 
         text.Append("## The differences\n\n| name | Linux | layer |\n| --- | --- | --- |\n");
-        foreach (var (name, linux, layer) in Differences.All)
+        foreach (var (name, linux, layer) in DriverDifferences.All)
         {
             text.Append(CultureInfo.InvariantCulture, $"| {name} | {linux} | {layer} |\n");
         }

@@ -4,15 +4,13 @@ using Vmm.Guests.Kit;
 using Vmm.Iommu;
 using Vmm.Machine;
 using Vmm.Platform.Block;
-using Vmm.Platform.Dma;
 using Vmm.Specs.Virtio;
 using Vmm.Specs.VtD;
-using Vmm.VirtioIommu;
 using Xunit;
 
 namespace Vmm.Guests.Fidelity;
 
-/// <summary>Debian's 6.12 kernel at work on an NVMe disk behind an IOMMU, first with the domain type it boots with, then with deferred invalidation.</summary>
+/// <summary>One of Debian's kernels at work on an NVMe disk behind an IOMMU, first with the domain type it boots with, then with deferred invalidation.</summary>
 internal sealed class KernelRun : IDisposable
 {
     /// <summary>One load: what was recorded from its start to 50 ms after its end.</summary>
@@ -35,11 +33,6 @@ internal sealed class KernelRun : IDisposable
     /// <summary>Linux' name of a DMA domain with a flush queue.</summary>
     public const string DeferredType = "DMA-FQ";
 
-    /// <summary>RAM.</summary>
-    public const ulong MemoryBytes = 256ul << 20;
-
-    static readonly Bdf Disk = new(0, 3, 0);
-
     readonly Guest guest;
 
     /// <param name="kernel">The kernel.</param>
@@ -49,23 +42,16 @@ internal sealed class KernelRun : IDisposable
     /// <param name="vcpus">Processors.</param>
     public KernelRun(Kernel kernel, string unit, string append, IEnumerable<string> loads, int vcpus = 1)
     {
-        Vtd = unit.StartsWith("vtd", StringComparison.Ordinal) ? new() { CachingMode = unit == "vtd-cm", Profile = unit == "vtd-sm" ? VtdProfile.Scalable : VtdProfile.Legacy } : null;
-        Viommu = Vtd == null ? new() : null;
-        var config = new MachineConfig { MemoryBytes = MemoryBytes, Vcpus = vcpus, Vtd = Vtd, VirtioIommu = Viommu, Disks = [new(() => new MemoryBlockBackend("disk", 40 << 20))] };
-        var modules = Viommu == null ? null : KernelModules.Extract(kernel.Package, ["virtio_iommu"]);
-        guest = new(kernel, config, Guest.Script((modules == null ? "" : $". /{BusyboxInitrd.LoadScript}\n") + Script(loads)), $"quiet intel_iommu=on{(IsScalable ? ",sm_on" : "")} {append}", modules: modules);
+        VtdOptions? vtd = unit.StartsWith("vtd", StringComparison.Ordinal) ? new() { CachingMode = unit == "vtd-cm", Profile = unit == "vtd-sm" ? VtdProfile.Scalable : VtdProfile.Legacy } : null;
+        Config = new() { Vcpus = vcpus, Vtd = vtd, VirtioIommu = vtd == null ? new() : null, Disks = [new(() => new MemoryBlockBackend("disk", 40 << 20))] };
+        var modules = vtd != null ? null : KernelModules.Extract(kernel.Package, ["virtio_iommu"]);
+        guest = new(kernel, Config, Guest.Script((modules == null ? "" : $". /{BusyboxInitrd.LoadScript}\n") + Script(loads)), $"quiet intel_iommu=on{(vtd?.Profile == VtdProfile.Scalable ? ",sm_on" : "")} {append}", modules: modules);
         guest.Port.Watch(Heard);
         Assert.True(guest.Run().Cause == StopCause.PowerOff, guest.Output);
     }
 
-    /// <summary>The remapping unit, or null.</summary>
-    public VtdOptions? Vtd { get; }
-
-    /// <summary>The kernel uses scalable mode.</summary>
-    public bool IsScalable => Vtd?.Profile == VtdProfile.Scalable;
-
-    /// <summary>The virtio-iommu, or null.</summary>
-    public VirtioIommuOptions? Viommu { get; }
+    /// <summary>The machine.</summary>
+    public MachineConfig Config { get; }
 
     /// <summary>All loads in order.</summary>
     public List<Window> Windows { get; } = [];
@@ -125,40 +111,17 @@ internal sealed class KernelRun : IDisposable
             return;
         }
 
-        var bar = guest.Machine.VirtioIommu?.Transport.Function.Bars[0];
-        var recorder = new DmaRecorder(clock, bar == null ? (DmaBed.VtdBase, VtdUnit.WindowSize) : (bar.Address, bar.Size), Resolve, Load, words[1] == DeferredType);
+        var recorder = DmaWatch.Attach(guest.Machine, words[1] == DeferredType);
         Windows.Add(new(words[1], string.Join(' ', words[2..5]), recorder, Count()));
-        clock.Trace = recorder;
     }
 
     Counters Count()
     {
         var machine = guest.Machine;
-        var exits = machine.Clock.Ledger.Account(Vtd == null ? "viommu0" : "vtd0").Table.ExitCount;
+        var exits = machine.Clock.Ledger.Account(Config.Vtd == null ? "viommu0" : "vtd0").Table.ExitCount;
         return machine.Iommu is { } unit
             ? new(exits, unit.Counters.Invalidations(InvalidationType.Iotlb) + unit.Counters.Invalidations(InvalidationType.PasidIotlb), unit.Counters.Waits, 0, 0)
             : new(exits, 0, 0, machine.VirtioIommu!.Requests(VirtioIommuRequest.Map, VirtioIommuStatus.Ok), machine.VirtioIommu!.Requests(VirtioIommuRequest.Unmap, VirtioIommuStatus.Ok));
-    }
-
-    ulong Load(ulong address) => guest.Machine.Memory.TryRead(new(address), out ulong value) ? value : throw new InvalidOperationException($"0x{address:x} is not memory");
-
-    ulong? Resolve(ulong address)
-    {
-        foreach (var access in new[] { DmaAccess.Read, DmaAccess.Write })
-        {
-            var request = new DmaRequest(Disk, new(address), access);
-            if (guest.Machine.Iommu?.Explain(request) is { Fault: 0 } walk)
-            {
-                return walk.Window.Address.Value;
-            }
-
-            if (guest.Machine.VirtioIommu?.Explain(request) is { Fault: null } found)
-            {
-                return found.Window.Address.Value;
-            }
-        }
-
-        return null;
     }
 
     public void Dispose() => guest.Dispose();

@@ -1,4 +1,5 @@
 using Vmm.Beds;
+using Vmm.Cli;
 using Vmm.GuestDma;
 using Vmm.Platform.Time;
 using Xunit;
@@ -14,7 +15,7 @@ public sealed class RecorderTests
     readonly Dictionary<ulong, ulong> tables = [], memory = [];
 
     DmaRecorder Create(bool isDeferred = false) =>
-        new(clock, (Registers, 0x1000), a => tables.TryGetValue(a >> 12, out var page) ? page | a & 0xFFF : null, a => memory[a], isDeferred);
+        new(clock, (Registers, 0x1000), a => tables.TryGetValue(a >> 12, out var page) ? page | a & 0xFFF : null, a => memory.GetValueOrDefault(a), isDeferred);
 
     static void Begin(DmaRecorder recorder, int cid, ulong first, ulong second, int length, int psdt = 0, int opcode = 2) =>
         recorder.Write("pci_nvme_io_cmd", $"cid {cid} nsid 0x1 sqid 1 opc 0x{opcode:x} psdt {psdt} prp1 0x{first:x} prp2 0x{second:x} length {length}");
@@ -116,6 +117,83 @@ public sealed class RecorderTests
         Notify();
         Assert.Equal(1, recorder.Idle);
     }
+
+    [Fact]
+    public void Segments_of_descriptors_are_followed_and_a_circle_of_them_ends()
+    {
+        (tables[0x10], tables[0x11], tables[0x20]) = (0x5000, 0x9000, 0xA000);
+        const ulong LastSegment = 3ul << 60;
+        (memory[0xA000], memory[0xA008]) = (0x10000, 4096);
+        (memory[0xA010], memory[0xA018]) = (0x20020, LastSegment | 16);
+        (memory[0xA020], memory[0xA028]) = (0x11000, 4096);
+        var recorder = Create();
+        Begin(recorder, 1, 0x20000, 2ul << 60 | 32, 8192, psdt: 1);
+        var buffer = recorder.Steps.Single().Buffer;
+        Assert.Equal(0x10000ul, buffer.Address);
+        Assert.Equal([0x5000ul, 0x9000], buffer.Pages);
+        (memory[0xA010], memory[0xA018]) = (0x20010, LastSegment | 16);
+        Begin(recorder, 2, 0x20010, LastSegment | 16, 8192, psdt: 1);
+        Assert.Equal(1, recorder.Unknown);
+        Assert.Single(recorder.Steps);
+    }
+
+    [Fact]
+    public void Commands_of_a_hostile_guest_are_counted_as_unknown_or_as_they_are()
+    {
+        var random = new Random(5);
+        for (var i = 0ul; i < 64; i++)
+        {
+            tables[i] = (ulong)random.Next(64) << 12;
+        }
+
+        for (var i = 0ul; i < 64 * 512; i++)
+        {
+            memory[i * 8] = random.Next(4) == 0 ? (ulong)random.NextInt64() : (ulong)random.Next(64 << 12);
+        }
+
+        var recorder = Create();
+        ulong Some() => random.Next(3) == 0 ? (ulong)random.NextInt64() << 1 : (ulong)random.Next(64 << 12);
+        for (var i = 0; i < 4000; i++)
+        {
+            switch (random.Next(4))
+            {
+                case 0:
+                    Begin(recorder, random.Next(8), Some(), Some(), random.Next(1, 1 << 28), random.Next(4), random.Next(256));
+                    break;
+                case 1:
+                    Begin(recorder, random.Next(8), Some(), Some(), random.Next(1, 16384), random.Next(2));
+                    break;
+                case 2:
+                    End(recorder, random.Next(8));
+                    break;
+                default:
+                    recorder.Write("vtd_inv_desc", $"invalidate desc type Iotlb high 0x{random.NextInt64():x} low 0x{random.NextInt64():x}");
+                    recorder.Write("kvm_mmio", $"mmio write len 4 gpa 0x{Registers + 0x88:x} val 0x20");
+                    break;
+            }
+        }
+
+        Assert.NotEqual(0, recorder.Unknown);
+        Assert.NotEqual(0, recorder.Tally.Buffers);
+        Assert.InRange(recorder.Steps.Count, 1, 4000);
+    }
+
+    [Theory]
+    [InlineData("strict", DmaPolicy.Strict, false)]
+    [InlineData("lazy,from=A,to=B,hz=1000", DmaPolicy.Lazy, true)]
+    [InlineData("lazy,guest=strict", DmaPolicy.Lazy, false)]
+    public void The_option_says_what_the_layer_and_the_guest_do(string text, DmaPolicy policy, bool isDeferred)
+    {
+        var option = CompareOption.Parse(text);
+        Assert.Equal((policy, isDeferred), (option.Policy, option.IsDeferred));
+    }
+
+    [Theory]
+    [InlineData("eager")]
+    [InlineData("strict,hz=0")]
+    [InlineData("strict,whence=A")]
+    [InlineData("from=A")]
+    public void An_option_that_makes_no_sense_is_refused(string text) => Assert.Throws<UsageException>(() => CompareOption.Parse(text));
 
     /// <summary>600 buffers of 3 pages in two pieces, 20 us each: two full queues of 250 and a time-out.</summary>
     [Theory]

@@ -1,7 +1,14 @@
-namespace Vmm.Guests.Fidelity;
+namespace Vmm.Beds;
+
+/// <summary>
+/// A way in which Linux' drivers differ from the layer, and by how much that changes the counts of a sequence.
+/// </summary>
+/// <param name="Name">A name of <see cref="DriverDifferences"/>.</param>
+/// <param name="Effect">Linux minus layer.</param>
+internal sealed record DriverDifference(string Name, DmaTally Effect);
 
 /// <summary>The ways in which Linux' drivers differ from the layer, with where each is to be read.</summary>
-internal static class Differences
+internal static class DriverDifferences
 {
     /// <summary>MAP requests are cut.</summary>
     public const string MapPages = "MAP by page size";
@@ -49,7 +56,7 @@ internal static class Differences
             "a full queue leaves the timer as it is: it flushes what came since (`fq_flush_timeout`)",
             "a flush stops the timer; it starts with the next range"),
         (TimerTicks,
-            "10 ms are 3 ticks of 250 Hz, and the timer wheel ends timers one tick late rather than early: 12 to 16 ms",
+            "10 ms in whole ticks and one more, because the timer wheel ends nothing early: 12 to 16 ms at 250 Hz",
             "10 ms by the virtual clock"),
         (QueuePerProcessor,
             "each processor has a ring of its own for the ranges that it unmaps; a flush is for all of them (`queue_iova`)",

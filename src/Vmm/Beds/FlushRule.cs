@@ -1,28 +1,27 @@
-using Vmm.Beds;
-
-namespace Vmm.Guests.Fidelity;
+namespace Vmm.Beds;
 
 /// <summary>
 /// When a queue of deferred invalidations is flushed. Linux (queue_iova and fq_flush_timeout in drivers/iommu/dma-iommu.c):
 /// a ring of 256 holds 255 ranges and is flushed when one more comes; a timer is started by the first range after it last
-/// ran out, is not stopped by a full queue, and ends with the fourth tick of 4 ms (10 ms are 3 ticks, and the timer wheel
-/// adds one so that nothing ends early). Every processor
+/// ran out, is not stopped by a full queue, and ends after 10 ms in whole ticks and one more, because the timer wheel ends
+/// nothing early. Every processor
 /// has a ring of its own, and a flush is for all. The layer: 250 ranges, flushed when the last comes; 10 ms from the oldest.
 /// </summary>
 /// <param name="Capacity">Ranges that are held.</param>
 /// <param name="FlushesBefore">A full queue is flushed when one more comes, not at once.</param>
 /// <param name="RunsOn">A full queue leaves the timer as it is.</param>
-/// <param name="Ticks">The timer ends at the fourth tick; false: after 10 ms.</param>
+/// <param name="TickHertz">Ticks in a second that the timer counts; 0: it ends after 10 ms.</param>
 /// <param name="PerQueue">There is a ring for each submission queue, as interrupts of one go to one processor.</param>
-internal sealed record FlushRule(int Capacity, bool FlushesBefore, bool RunsOn, bool Ticks, bool PerQueue)
+internal sealed record FlushRule(int Capacity, bool FlushesBefore, bool RunsOn, int TickHertz, bool PerQueue)
 {
-    const ulong Hertz = 2_112_000_000, Tick = Hertz / 250, Timeout = Hertz / 100;
+    const ulong Hertz = 2_112_000_000, Timeout = Hertz / 100;
 
     /// <summary>The DMA layer.</summary>
-    public static FlushRule Layer => new(250, false, false, false, false);
+    public static FlushRule Layer => new(250, false, false, 0, false);
 
-    /// <summary>Linux at 250 Hz.</summary>
-    public static FlushRule Linux => new(255, true, true, true, true);
+    /// <summary>Linux.</summary>
+    /// <param name="hertz">CONFIG_HZ.</param>
+    public static FlushRule Linux(int hertz) => new(255, true, true, hertz, true);
 
     /// <summary>Times of the flushes that are exits.</summary>
     /// <param name="steps">Maps and unmaps.</param>
@@ -80,10 +79,16 @@ internal sealed record FlushRule(int Capacity, bool FlushesBefore, bool RunsOn, 
             }
             else if (due == ulong.MaxValue)
             {
-                due = Ticks ? step.Time - (step.Time - tick % Tick) % Tick + 4 * Tick : step.Time + Timeout;
+                due = TickHertz == 0 ? step.Time + Timeout : LastTick(step.Time, tick);
             }
         }
 
         return exits;
+    }
+
+    ulong LastTick(ulong time, ulong tick)
+    {
+        var length = Hertz / (ulong)TickHertz;
+        return time - (time - tick % length) % length + ((ulong)(TickHertz + 99) / 100 + 1) * length;
     }
 }

@@ -1,4 +1,4 @@
-namespace Vmm.Guests.Fidelity;
+namespace Vmm.Beds;
 
 /// <summary>
 /// How Linux cuts a range for an IOMMU driver (iommu_pgsize in drivers/iommu/iommu.c): the largest page that length and
@@ -30,7 +30,7 @@ internal static class LinuxPageSizes
         for (ulong at = iova, end = iova + bytes; at < end; calls++)
         {
             var part = at + Part(at, at, end - at);
-            at = mappings.Last(m => m.Start < part).End;
+            at = Math.Max(part, mappings.Last(m => m.Start < part).End);
         }
 
         return calls;
