@@ -19,6 +19,7 @@ public sealed class IovaMagazines : IIovaAllocator
     readonly CostMeter meter;
     readonly Magazine[] loaded, previous;
     readonly Stack<Magazine>[] depots = new Stack<Magazine>[Sizes];
+    readonly Gate[] depotGates = [.. Enumerable.Range(0, Sizes).Select(static _ => new Gate())];
     readonly Stack<Magazine> empties = new();
 
     sealed class Magazine
@@ -90,8 +91,9 @@ public sealed class IovaMagazines : IIovaAllocator
             ref var other = ref previous[cpu() * Sizes + order];
             if (other.Count == MagazineSize)
             {
-                meter.Lock();
+                meter.Lock(depotGates[order]);
                 depots[order].Push(other);
+                meter.Unlock(depotGates[order]);
                 other = empties.Count > 0 ? empties.Pop() : new();
             }
 
@@ -143,7 +145,8 @@ public sealed class IovaMagazines : IIovaAllocator
             }
             else if (depots[order].TryPop(out var stored))
             {
-                meter.Lock();
+                meter.Lock(depotGates[order]);
+                meter.Unlock(depotGates[order]);
                 empties.Push(magazine);
                 magazine = stored;
             }

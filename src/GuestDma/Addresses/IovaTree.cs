@@ -16,6 +16,9 @@ public sealed class IovaTree(ulong firstPage, CostMeter meter, AllocationFaults 
     const ulong Below4G = 1ul << 20;
     const int Anchor = 0;
 
+    /// <summary>The lock.</summary>
+    public Gate Gate { get; } = new();
+
     readonly IovaNodes nodes = new();
     int cached, cached32;
 
@@ -34,7 +37,7 @@ public sealed class IovaTree(ulong firstPage, CostMeter meter, AllocationFaults 
             return false;
         }
 
-        meter.Lock();
+        meter.Lock(Gate);
         var start = limit < Below4G ? cached32 : cached;
         var visited = 0;
         var found = Search(start, pages, limit, firstPage, ref visited, out first, out var above);
@@ -45,6 +48,7 @@ public sealed class IovaTree(ulong firstPage, CostMeter meter, AllocationFaults 
         }
 
         meter.IovaNodes(visited);
+        meter.Unlock(Gate);
         if (!found)
         {
             return false;
@@ -59,10 +63,11 @@ public sealed class IovaTree(ulong firstPage, CostMeter meter, AllocationFaults 
     /// <inheritdoc/>
     public void Free(ulong first, int pages)
     {
-        meter.Lock();
+        meter.Lock(Gate);
         var visited = 0;
         var at = nodes.Find(first, ref visited);
         meter.IovaNodes(visited);
+        meter.Unlock(Gate);
         if (at < 0 || nodes.High(at) != first + (ulong)pages - 1)
         {
             throw new InvalidOperationException($"iova: page 0x{first:x} with {pages} pages is not allocated");

@@ -21,6 +21,7 @@ sealed class AdoptedBuffers(CostMeter meter, GuestPages pages, Translations tran
 
     readonly Dictionary<Key, int> byBuffer = new(capacity);
     readonly Dictionary<ulong, int> byAddress = new(capacity);
+    readonly Gate gate = new();
     readonly Entry[] entries = new Entry[capacity];
     int free = None, used, first = None, last = None;
 
@@ -53,16 +54,11 @@ sealed class AdoptedBuffers(CostMeter meter, GuestPages pages, Translations tran
     /// <summary>Finds an adopted buffer and uses it.</summary>
     public bool TryUse(ReadOnlySpan<ScatterEntry> list, ulong signature, int count, DmaProtection protection, out ulong address)
     {
-        meter.Lock();
-        now++;
+        meter.Lock(gate);
+        var found = TryFind(list, signature, count, protection, out var at);
+        meter.Unlock(gate);
         address = 0;
-        if (!byBuffer.TryGetValue(new(signature, count, protection), out var at))
-        {
-            return false;
-        }
-
-        meter.Compare(count);
-        if (!Matches(list, entries[at].Targets))
+        if (!found)
         {
             return false;
         }
@@ -76,6 +72,18 @@ sealed class AdoptedBuffers(CostMeter meter, GuestPages pages, Translations tran
         LinkFirst(at);
         address = entry.Address;
         return true;
+    }
+
+    bool TryFind(ReadOnlySpan<ScatterEntry> list, ulong signature, int count, DmaProtection protection, out int at)
+    {
+        now++;
+        if (!byBuffer.TryGetValue(new(signature, count, protection), out at))
+        {
+            return false;
+        }
+
+        meter.Compare(count);
+        return Matches(list, entries[at].Targets);
     }
 
     /// <summary>Maps a buffer to stay. False: there is no room, or something could not be allocated; nothing was changed.</summary>
@@ -104,7 +112,7 @@ sealed class AdoptedBuffers(CostMeter meter, GuestPages pages, Translations tran
     }
 
     /// <summary>True when owners free pages of adopted buffers, which then wait for nobody. What waits for a flush is not counted.</summary>
-    public bool AreFreed => pages.ParkedPages - translations.Queue.Held.Pages > MostParked + Pages / 8;
+    public bool AreFreed => pages.ParkedPages - translations.Queue.HeldPages > MostParked + Pages / 8;
 
     /// <summary>
     /// False while owners free pages of adopted buffers, which then wait for nobody; those that waited longest are given up.
@@ -132,9 +140,10 @@ sealed class AdoptedBuffers(CostMeter meter, GuestPages pages, Translations tran
             return false;
         }
 
-        meter.Lock();
+        meter.Lock(gate);
         entries[at].Busy--;
         Busy--;
+        meter.Unlock(gate);
         return true;
     }
 

@@ -67,6 +67,9 @@ public sealed record DmaDeviceOptions
     /// <summary>The software IO TLB of <see cref="DmaPolicy.Swiotlb"/> and <see cref="DmaPolicy.DynamicSwiotlb"/>.</summary>
     public SwiotlbOptions Swiotlb { get; init; } = new();
 
+    /// <summary>Processors keep freed addresses in magazines of their own; false: every address comes from the one tree.</summary>
+    public bool HasMagazines { get; init; } = true;
+
     /// <summary>Buffers that may be adopted.</summary>
     public int AdoptedBuffers { get; init; } = 16384;
 

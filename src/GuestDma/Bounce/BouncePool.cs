@@ -26,6 +26,7 @@ sealed class BouncePool(BounceMemory memory, int order, int capacity)
 {
     const int None = -1, Lists = 5, Rare = 4;
 
+    readonly Gate gate = new();
     readonly int[] first = [None, None, None, None, None];
     readonly int[] last = [None, None, None, None, None];
     BounceSlot[] slots = new BounceSlot[16];
@@ -60,8 +61,10 @@ sealed class BouncePool(BounceMemory memory, int order, int capacity)
     /// <summary>Takes a slot with a permission; true with its number.</summary>
     public bool TryTake(DmaProtection protection, out int at)
     {
+        memory.Meter.Lock(gate);
         memory.Meter.Slot();
         at = TakeCached(protection);
+        memory.Meter.Unlock(gate);
         if (at == None && !TryGrow(protection, out at) && !(memory.Options.Converts && TryConvert(protection, out at)))
         {
             return false;
@@ -76,10 +79,12 @@ sealed class BouncePool(BounceMemory memory, int order, int capacity)
     /// <summary>Gives a slot back.</summary>
     public void Give(int at)
     {
+        memory.Meter.Lock(gate);
         memory.Meter.Slot();
         slots[at].IsBusy = false;
         Busy--;
         Push(ListOf(slots[at].Protection), at);
+        memory.Meter.Unlock(gate);
     }
 
     /// <summary>
@@ -92,7 +97,7 @@ sealed class BouncePool(BounceMemory memory, int order, int capacity)
             return;
         }
 
-        memory.Meter.Lock();
+        memory.Meter.Lock(gate);
         for (var list = 0; list < Lists; list++)
         {
             for (var at = last[list]; at != None;)
@@ -113,6 +118,7 @@ sealed class BouncePool(BounceMemory memory, int order, int capacity)
         }
 
         Finish();
+        memory.Meter.Unlock(gate);
     }
 
     /// <summary>Gives the addresses back; nothing may be in use.</summary>

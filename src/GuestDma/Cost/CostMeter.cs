@@ -11,8 +11,45 @@ public sealed class CostMeter(CycleLedger ledger, DmaCost cost)
     /// <summary>Prices.</summary>
     public DmaCost Prices { get; } = cost;
 
-    /// <summary>A lock was taken and released.</summary>
-    public void Lock() => Ledger.Charge(CycleCause.Lock, Prices.Lock);
+    /// <summary>Several processors run at the same time: locks are waited for.</summary>
+    public bool Contends { get; set; }
+
+    /// <summary>Number of the processor that runs; matters while locks are waited for.</summary>
+    public int Cpu { get; set; }
+
+    /// <summary>Takes a lock; its release is in the price.</summary>
+    public void Lock(Gate gate)
+    {
+        Wait(gate);
+        Ledger.Charge(CycleCause.Lock, Prices.Lock);
+    }
+
+    /// <summary>Waits for something that serves one processor at a time, which costs nothing by itself.</summary>
+    public void Wait(Gate gate)
+    {
+        if (!Contends)
+        {
+            return;
+        }
+
+        gate.Taken++;
+        if (gate.FreeAt > Ledger.Now)
+        {
+            gate.Contended++;
+            gate.Waited += gate.FreeAt - Ledger.Now;
+            Ledger.Charge(CycleCause.Lock, gate.FreeAt - Ledger.Now);
+        }
+
+        if (gate.Holder >= 0 && gate.Holder != Cpu)
+        {
+            Ledger.Charge(CycleCause.Lock, Prices.LockHandOff);
+        }
+
+        gate.Holder = Cpu;
+    }
+
+    /// <summary>Lets the next processor in.</summary>
+    public void Unlock(Gate gate) => gate.FreeAt = Contends ? Ledger.Now : 0;
 
     /// <summary>An atomic operation.</summary>
     public void Atomic() => Ledger.Charge(CycleCause.Lock, Prices.Atomic);
@@ -36,12 +73,8 @@ public sealed class CostMeter(CycleLedger ledger, DmaCost cost)
     /// <summary>Bytes were cleared.</summary>
     public void Clear(long bytes) => Ledger.Charge(CycleCause.Copy, Prices.ClearKibibyte * (ulong)bytes >> 10, (ulong)bytes);
 
-    /// <summary>A slot was taken or given back under its pool's lock.</summary>
-    public void Slot()
-    {
-        Lock();
-        Ledger.Charge(CycleCause.Pool, Prices.Slot);
-    }
+    /// <summary>A slot is taken or given back, under its pool's lock.</summary>
+    public void Slot() => Ledger.Charge(CycleCause.Pool, Prices.Slot);
 
     /// <summary>Entries of a pool were looked at.</summary>
     public void PoolNodes(int visited) => Ledger.Charge(CycleCause.Pool, Prices.Node * (ulong)visited, (ulong)visited);

@@ -79,6 +79,9 @@ public sealed class CycleLedger(VirtualClock clock)
     /// <summary>What is being done now.</summary>
     public DmaOperation Operation { get; private set; }
 
+    /// <summary>Virtual time.</summary>
+    public ulong Now => clock.Now;
+
     /// <summary>Charges cycles to a cause and lets them pass.</summary>
     public void Charge(CycleCause cause, ulong amount, ulong count = 1)
     {

@@ -14,6 +14,9 @@ public sealed record DmaCost
     /// <summary>Taking and releasing a free lock.</summary>
     public required ulong Lock { get; init; }
 
+    /// <summary>A lock that another processor held last: its cache line comes from there.</summary>
+    public ulong LockHandOff { get; init; } = 150;
+
     /// <summary>An atomic read-modify-write.</summary>
     public required ulong Atomic { get; init; }
 

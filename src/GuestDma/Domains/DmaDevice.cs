@@ -63,7 +63,7 @@ public sealed class DmaDevice
         }
 
         Iovas = new(Tree, cpus, () => view.Cpu, meter);
-        translated = new(view, meter, pages, new(view, meter, pages, domain, Iovas, options.Mask), options, faults);
+        translated = new(view, meter, pages, new(view, meter, pages, domain, options.HasMagazines ? Iovas : Tree, options.Mask), options, faults);
         Mapper = translated;
         Policy = DmaPolicy.Strict;
     }

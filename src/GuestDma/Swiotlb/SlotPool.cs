@@ -1,3 +1,4 @@
+using Vmm.GuestDma.Cost;
 using Vmm.Platform.Memory;
 
 namespace Vmm.GuestDma.Swiotlb;
@@ -13,6 +14,7 @@ sealed class SlotPool
     readonly byte[] free;
     readonly ulong[] original;
     readonly int[] next, used;
+    readonly Gate[] gates;
     readonly int areaSlots;
 
     /// <param name="start">First byte, page-aligned.</param>
@@ -32,6 +34,7 @@ sealed class SlotPool
         free = new byte[slots];
         original = new ulong[slots];
         (next, used) = (new int[areas], new int[areas]);
+        gates = [.. next.Select(static _ => new Gate())];
         for (var i = 0; i < slots; i++)
         {
             free[i] = (byte)(Set - i % Set);
@@ -43,6 +46,10 @@ sealed class SlotPool
     public ulong Bytes { get; }
 
     public int Areas => next.Length;
+
+    public Gate Gate(int area) => gates[area];
+
+    public int AreaOf(ulong address) => (int)((address - Start.Value) / SwiotlbOptions.SlotBytes) / areaSlots;
 
     /// <summary>Slots in use.</summary>
     public int Used => used.Sum();

@@ -84,9 +84,11 @@ sealed class SlotPools : ITimerTarget
             for (var i = 0; i < pool.Areas; i++)
             {
                 var visited = 0;
-                meter.Lock();
-                var found = pool.TryTake((view.Cpu + i) & pool.Areas - 1, count, cpuAddress, ref visited, out address);
+                var area = (view.Cpu + i) & pool.Areas - 1;
+                meter.Lock(pool.Gate(area));
+                var found = pool.TryTake(area, count, cpuAddress, ref visited, out address);
                 meter.PoolNodes(visited);
+                meter.Unlock(pool.Gate(area));
                 if (found)
                 {
                     return true;
@@ -148,9 +150,11 @@ sealed class SlotPools : ITimerTarget
 
         var offset = address & 4095;
         var visited = 0;
-        meter.Lock();
+        var gate = pool.Gate(pool.AreaOf(address));
+        meter.Lock(gate);
         pool.Give(address - offset, (int)((offset + (ulong)length + SwiotlbOptions.SlotBytes - 1) / SwiotlbOptions.SlotBytes), ref visited);
         meter.PoolNodes(visited);
+        meter.Unlock(gate);
     }
 
     bool TryFind(ulong address, out SlotPool? pool, out ulong start)

@@ -76,6 +76,16 @@ public sealed class ExperimentTests
     }
 
     [Fact]
+    public void Magazines_scale_with_processors_one_tree_does_not_and_a_unit_that_is_waited_for_even_less()
+    {
+        double SpeedUp(DmaPolicy policy, bool hasMagazines) => CoreScaling.Run(policy, hasMagazines, 16, operations: 500) / CoreScaling.Run(policy, hasMagazines, 1, operations: 500);
+        Assert.InRange(SpeedUp(DmaPolicy.Lazy, true), 14, 16);
+        Assert.InRange(SpeedUp(DmaPolicy.Lazy, false), 6, 12);
+        Assert.InRange(SpeedUp(DmaPolicy.Strict, true), 2, 3);
+        Assert.InRange(SpeedUp(DmaPolicy.Identity, true), 15.9, 16);
+    }
+
+    [Fact]
     public void Past_the_limits_of_the_pools_the_adaptive_policy_keeps_up_with_the_better_way()
     {
         foreach (var load in new[] { DmaLoad.Stream, DmaLoad.Fresh })

@@ -39,10 +39,13 @@ public sealed class LayerPropertyTests(ITestOutputHelper output)
     static DmaBed Bed(DmaPolicy policy, string iommu)
     {
         var arenas = new Vmm.GuestDma.Bounce.BounceOptions { Classes = 11, Slots = 64, MemoryLimit = 4 << 20, GrowthBytes = 16 << 10, Converts = true };
-        var swiotlb = new Vmm.GuestDma.Swiotlb.SwiotlbOptions { Bytes = 1 << 20, Forced = true };
+        var swiotlb = new Vmm.GuestDma.Swiotlb.SwiotlbOptions
+        {
+            Bytes = 1 << 20, StartBytes = 256 << 10, Growth = 1 << 20, LeastGrowth = 256 << 10, IdleNanoseconds = 20_000_000, Forced = true,
+        };
         return new(new()
         {
-            Policy = policy, MemoryBytes = 64 << 20, HasDisk = false,
+            Policy = policy, MemoryBytes = 64 << 20, HasDisk = false, Cpus = 2,
             Vtd = iommu == "vtd" ? new VtdOptions { Profile = VtdProfile.Strict, CachingMode = false, AddressWidth = 48 } : null,
             Viommu = iommu == "viommu" ? new VirtioIommuOptions() : null,
             WatchesSync = true,
@@ -141,6 +144,7 @@ public sealed class LayerPropertyTests(ITestOutputHelper output)
                 }
             }
 
+            bed.View.Cpu = random.Next(2);
             models[random.Next(2)].Step();
             if (switches && random.Next(20) == 0)
             {

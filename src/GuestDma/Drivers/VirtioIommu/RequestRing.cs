@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Vmm.GuestDma.Cost;
 using Vmm.GuestDma.Guest;
 using Vmm.Platform.Memory;
 using Vmm.Specs.Virtio;
@@ -9,7 +10,7 @@ namespace Vmm.GuestDma.Drivers.VirtioIommu;
 /// The request queue of a virtio-iommu: a split ring (virtio 1.2 §2.7) in which every request is a readable and a writable
 /// descriptor. Requests pile up until <see cref="Sync"/> notifies the device once and waits for all of them.
 /// </summary>
-sealed class RequestRing(IGuestView view, Gpa descriptors, Gpa available, Gpa used, Gpa buffers)
+sealed class RequestRing(IGuestView view, CostMeter meter, Gpa descriptors, Gpa available, Gpa used, Gpa buffers)
 {
     /// <summary>Descriptors.</summary>
     public const int Entries = 256;
@@ -19,6 +20,7 @@ sealed class RequestRing(IGuestView view, Gpa descriptors, Gpa available, Gpa us
 
     const int BufferBytes = 64, PollLimit = 100_000;
 
+    readonly Gate gate = new();
     ushort index, seen;
 
     /// <summary>Where the device is notified.</summary>
@@ -90,6 +92,7 @@ sealed class RequestRing(IGuestView view, Gpa descriptors, Gpa available, Gpa us
             return true;
         }
 
+        meter.Wait(gate);
         BinaryPrimitives.WriteUInt16LittleEndian(view.Memory(available + SplitLayout.Index, 2), index);
         view.WriteRegister(Doorbell, 2, VirtioIommuLayout.RequestQueue);
         Kicks++;
@@ -112,6 +115,7 @@ sealed class RequestRing(IGuestView view, Gpa descriptors, Gpa available, Gpa us
             Pending--;
         }
 
+        meter.Unlock(gate);
         return good;
     }
 

@@ -52,7 +52,7 @@ public sealed class ViommuDriver : IIommuDriver
         }
 
         view.Memory(memory, 8 * 4096).Clear();
-        Ring = new(view, memory, memory + 4096, memory + 2 * 4096, memory + 4 * 4096);
+        Ring = new(view, meter, memory, memory + 4096, memory + 2 * 4096, memory + 4 * 4096);
         Ring.Doorbell = transport.EnableQueue(L.RequestQueue, RequestRing.Entries, memory.Value, memory.Value + 4096, memory.Value + 2 * 4096);
         events = new(view, memory + 3 * 4096, memory + 6 * 4096);
         events.Fill();

@@ -1,3 +1,4 @@
+using Vmm.GuestDma.Cost;
 using Vmm.GuestDma.Guest;
 using Vmm.Platform.Memory;
 using Vmm.Specs.VtD;
@@ -8,9 +9,10 @@ namespace Vmm.GuestDma.Drivers.VtD;
 /// The queued invalidation interface from the driver's side (VT-d §6.5.2): descriptors, then a wait descriptor whose
 /// status write is polled for. One page of 256 descriptors; the last page half holds nothing, the status word has its own page.
 /// </summary>
-sealed class InvalidationRing(IGuestView view, ulong registers, Gpa ring, Gpa status)
+sealed class InvalidationRing(IGuestView view, CostMeter meter, ulong registers, Gpa ring, Gpa status)
 {
     const int Entries = 256, PollLimit = 1000, MostAttempts = 4;
+    readonly Gate gate = new();
     int tail;
 
     /// <summary>Descriptors submitted, without waits.</summary>
@@ -37,6 +39,8 @@ sealed class InvalidationRing(IGuestView view, ulong registers, Gpa ring, Gpa st
     {
         Submitted += (ulong)descriptors.Length;
         Waits++;
+        // The unit carries out one submission after the other.
+        meter.Wait(gate);
         for (var attempt = 1; !TrySubmit(descriptors); attempt++)
         {
             if (attempt == MostAttempts || !TryRecover())
@@ -44,6 +48,8 @@ sealed class InvalidationRing(IGuestView view, ulong registers, Gpa ring, Gpa st
                 throw new InvalidOperationException($"vt-d: an invalidation does not end; FSTS is 0x{view.ReadRegister(registers + VtdRegister.FSTS, 4):x}");
             }
         }
+
+        meter.Unlock(gate);
     }
 
     bool TrySubmit(ReadOnlySpan<InvalidationDescriptor> descriptors)

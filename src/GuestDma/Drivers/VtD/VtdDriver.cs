@@ -40,7 +40,7 @@ public sealed class VtdDriver : IIommuDriver
         }
 
         root = NewPage();
-        Ring = new(view, registers, NewPage(), NewPage());
+        Ring = new(view, meter, registers, NewPage(), NewPage());
         view.WriteRegister(registers + VtdRegister.RTADDR, 8, root.Value);
         Command(new Gcmd { SRTP = true });
         Ring.Enable();
