@@ -21,8 +21,10 @@ public sealed partial class ViommuDevice
             return new(false, "the endpoint bypasses the IOMMU (virtio 1.2 §5.13.6.3)");
         }
 
+        // Other reasons are not there to be reported (virtio 1.2 §5.13.6.9).
+        var told = reason <= (uint)VirtioIommuFault.Mapping ? (VirtioIommuFault)reason : VirtioIommuFault.Unknown;
         var reported = ReportedEvents;
-        ((IFaultSink)this).Report(new((VirtioIommuFault)reason, EndpointTranslator.FlagsOf(request.Access), endpoint.Id, request.Address.Value));
+        ((IFaultSink)this).Report(new(told, EndpointTranslator.FlagsOf(request.Access), endpoint.Id, request.Address.Value));
         return new(true, ReportedEvents != reported ? null : "the driver gave no event buffer (virtio 1.2 §5.13.6.9)");
     }
 

@@ -43,7 +43,8 @@ public sealed partial class DmaPort
     /// <param name="blocks">Blocks.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public bool IsWatched(uint command, FaultDirection? direction, ulong first, ulong blocks) =>
-        commands.HasOpcode(command) && commands.HasTime(clock!.Now) && commands.Covers(first, blocks) && commands.HasDirection(direction);
+        commands.HasOpcode(command) && commands.HasTime(clock!.Now) && commands.Covers(first, blocks) && commands.HasDirection(direction) &&
+        fabric.Faults!.HasInstructions(commands);
 
     /// <summary>Rules were armed, disarmed or spent, or what is held back changed.</summary>
     internal void FaultsChanged()
@@ -53,7 +54,7 @@ public sealed partial class DmaPort
         translations.Set(BoundsOf(FaultPoint.Translation), opcode);
         // Commands have no PASID.
         commands = BoundsOf(FaultPoint.Completion) is { Pasid: FaultBounds.Any } bounds ? bounds : FaultBounds.None;
-        watchesOpcode = transfers.Bounds.Opcode != FaultBounds.Any || translations.Bounds.Opcode != FaultBounds.Any;
+        watchesOpcode = transfers.Bounds.NamesOpcode || translations.Bounds.NamesOpcode;
     }
 
     FaultBounds BoundsOf(FaultPoint point) => fabric.Faults?.BoundsOf(point, Requester) ?? FaultBounds.None;
@@ -74,8 +75,8 @@ public sealed partial class DmaPort
         (access == DmaAccess.Read ? translations.TouchesRead(address.Value) : translations.TouchesWrite(address.Value)) &&
         translations.TouchesTime(clock!.Now) && Covers(translations.Bounds, cursor, address, 1);
 
-    static bool Covers(in FaultBounds bounds, in DmaCursor cursor, Iova address, int length) =>
-        bounds.Covers(address.Value, (uint)length, cursor.HasPasid ? cursor.Pasid : FaultBounds.Without);
+    bool Covers(in FaultBounds bounds, in DmaCursor cursor, Iova address, int length) =>
+        bounds.Covers(address.Value, (uint)length, cursor.HasPasid ? cursor.Pasid : FaultBounds.Without) && fabric.Faults!.HasInstructions(bounds);
 
     /// <summary>Asks the rules about a request that is about to be translated. True: it is blocked.</summary>
     bool IsBlockedByRule(in DmaCursor cursor, Iova address, DmaAccess access)

@@ -2,19 +2,20 @@ namespace Vmm.Platform.Faults;
 
 /// <summary>
 /// What some rules of one point can concern at most, of one device: most requests of a device with rules are none of theirs,
-/// and this tells without asking the rules. Windows of instructions and choices among matches are not looked at.
+/// and this tells without asking the rules. Ends of windows of instructions and choices among matches are not looked at.
 /// </summary>
 /// <param name="First">Lowest address.</param>
 /// <param name="Last">Highest address.</param>
 /// <param name="FirstCycle">Earliest virtual time.</param>
 /// <param name="LastCycle">Latest virtual time.</param>
+/// <param name="FirstInstruction">Fewest instructions retired.</param>
 /// <param name="Opcode">The opcode that all of them name, or <see cref="Any"/>.</param>
 /// <param name="Pasid">The PASID that all of them name, or <see cref="Any"/>.</param>
 /// <param name="Reads">Reads of memory can concern them.</param>
 /// <param name="Writes">Writes of memory can concern them.</param>
 /// <param name="Others">What has no direction can concern them.</param>
 readonly record struct FaultBounds(
-    ulong First, ulong Last, ulong FirstCycle, ulong LastCycle, long Opcode, long Pasid, bool Reads, bool Writes, bool Others)
+    ulong First, ulong Last, ulong FirstCycle, ulong LastCycle, ulong FirstInstruction, long Opcode, long Pasid, bool Reads, bool Writes, bool Others)
 {
     /// <summary>The rules name several, or none.</summary>
     public const long Any = -2;
@@ -23,13 +24,16 @@ readonly record struct FaultBounds(
     public const long Without = -1;
 
     /// <summary>Everything.</summary>
-    public static FaultBounds All => new(0, ulong.MaxValue, 0, ulong.MaxValue, Any, Any, true, true, true);
+    public static FaultBounds All => new(0, ulong.MaxValue, 0, ulong.MaxValue, 0, Any, Any, true, true, true);
 
     /// <summary>Nothing.</summary>
     public static FaultBounds None => default;
 
     /// <summary>No rule can match anything.</summary>
     public bool IsNone => !(Reads || Writes || Others);
+
+    /// <summary>It depends on the opcode whether rules can match.</summary>
+    public bool NamesOpcode => !IsNone && Opcode != Any;
 
     /// <summary>The bounds of some rules.</summary>
     public static FaultBounds Of(IEnumerable<ArmedRule> rules) => rules.Select(Of).Where(static b => !b.IsNone).DefaultIfEmpty().Aggregate(Join);
@@ -41,10 +45,10 @@ readonly record struct FaultBounds(
     public bool HasOpcode(uint? opcode) => Opcode == Any || Opcode == Code(opcode);
 
     /// <summary>False: no rule can match such a request now.</summary>
-    public bool Covers(in FaultRequest request, ulong now) =>
-        HasTime(now) && HasOpcode(request.Opcode) && HasDirection(request.Direction) && Covers(request.Address, request.Length, Code(request.Pasid));
+    public bool Covers(in FaultRequest request, ulong now, ulong instructions) =>
+        HasTime(now) && instructions >= FirstInstruction && HasOpcode(request.Opcode) && HasDirection(request.Direction) && Covers(request.Address, request.Length, Code(request.Pasid));
 
-    /// <summary>The same of a request whose time, opcode and direction were looked at.</summary>
+    /// <summary>The same of a request whose time, instructions, opcode and direction were looked at.</summary>
     public bool Covers(ulong address, ulong length, long pasid) => (Pasid == Any || Pasid == pasid) && Covers(address, length);
 
     /// <summary>True when rules can concern requests at a time.</summary>
@@ -76,11 +80,11 @@ readonly record struct FaultBounds(
         var range = match.Address ?? new(0, ulong.MaxValue);
         var only = rule.Rule.Action is DmaFault { IsForWrites: true } ? FaultDirection.Write : match.Direction;
         return new(
-            range.Start, match.Address == null ? ulong.MaxValue : range.Start + (range.Length - 1), rule.FirstCycle, rule.LastCycle,
+            range.Start, match.Address == null ? ulong.MaxValue : range.Start + (range.Length - 1), rule.FirstCycle, rule.LastCycle, match.Instructions?.From ?? 0,
             match.Opcode ?? Any, match.Pasid ?? Any, only != FaultDirection.Write, only != FaultDirection.Read, only == null);
     }
 
     static FaultBounds Join(FaultBounds a, FaultBounds b) => new(
-        Math.Min(a.First, b.First), Math.Max(a.Last, b.Last), Math.Min(a.FirstCycle, b.FirstCycle), Math.Max(a.LastCycle, b.LastCycle),
+        Math.Min(a.First, b.First), Math.Max(a.Last, b.Last), Math.Min(a.FirstCycle, b.FirstCycle), Math.Max(a.LastCycle, b.LastCycle), Math.Min(a.FirstInstruction, b.FirstInstruction),
         a.Opcode == b.Opcode ? a.Opcode : Any, a.Pasid == b.Pasid ? a.Pasid : Any, a.Reads || b.Reads, a.Writes || b.Writes, a.Others || b.Others);
 }

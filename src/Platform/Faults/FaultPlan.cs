@@ -40,6 +40,9 @@ public sealed partial class FaultPlan : ISnapshotPart
     /// <summary>Instructions retired by all processors; asked only for rules with such a window.</summary>
     public Func<ulong>? Instructions { get; set; }
 
+    /// <summary>True when rules within such bounds can match after the instructions retired by now.</summary>
+    internal bool HasInstructions(in FaultBounds bounds) => bounds.FirstInstruction == 0 || (Instructions?.Invoke() ?? 0) >= bounds.FirstInstruction;
+
     /// <summary>Told of each firing, on the machine's thread.</summary>
     public Action<FaultFiring>? Fired { get; set; }
 

@@ -1,8 +1,4 @@
-using System.Diagnostics;
-using System.Security.Cryptography;
-using System.Text;
 using Vmm.Guests.Kit;
-using Vmm.Platform.Faults;
 using Xunit;
 using Xunit.Abstractions;
 
@@ -17,71 +13,16 @@ public sealed class FaultCampaignTests(FaultGuests guests, ITestOutputHelper log
     const string Work =
         "dd if=/dev/nvme0n1 of=/tmp/r bs=4k count=12 iflag=direct 2>&1; dd if=/dev/zero of=/dev/nvme0n1 bs=16k count=4 seek=64 oflag=direct conv=notrunc 2>&1; echo WORKED";
 
-    static int Rules => int.TryParse(Environment.GetEnvironmentVariable("VMM_STEPS"), out var steps) ? Math.Clamp(steps / 100_000, 12, 1000) : 12;
+    [SkippableFact]
+    public void A_campaign_of_seeded_rules_ends_and_repeats_to_the_same_hash() => new FaultCampaign(guests.Fork, Work, [FaultGuests.Disk]).Repeat(12, log);
+}
+
+/// <summary>The same on virtio-iommu, with an NVMe and a virtio disk.</summary>
+public sealed class VirtioCampaignTests(VirtioGuests guests, ITestOutputHelper log) : IClassFixture<VirtioGuests>
+{
+    const string Work =
+        "for d in nvme0n1 vda; do dd if=/dev/$d of=/tmp/r bs=4k count=6 iflag=direct 2>&1; dd if=/dev/zero of=/dev/$d bs=16k count=2 seek=64 oflag=direct conv=notrunc 2>&1; done; echo WORKED";
 
     [SkippableFact]
-    public void A_campaign_of_seeded_rules_ends_and_repeats_to_the_same_hash()
-    {
-        guests.Fork().Dispose();
-        var start = Stopwatch.GetTimestamp();
-        var first = Campaign(out var fired, out var forking);
-        var took = Stopwatch.GetElapsedTime(start);
-        log.WriteLine($"{Rules} rules, {fired} firings, {took.TotalSeconds:F1} s, fork {forking.TotalMilliseconds / Rules:F1} ms; hash {first}");
-        Assert.Equal(first, Campaign(out _, out _));
-        Assert.True(fired > (ulong)Rules / 2, $"only {fired} firings");
-    }
-
-    string Campaign(out ulong fired, out TimeSpan forking)
-    {
-        using var sum = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        (fired, forking) = (0, default);
-        for (var seed = 1; seed <= Rules; seed++)
-        {
-            var start = Stopwatch.GetTimestamp();
-            using var shell = guests.Fork();
-            forking += Stopwatch.GetElapsedTime(start);
-            shell.Machine.Faults.Arm(RuleOf(seed));
-            shell.Type(Work);
-            shell.Machine.Run(shell.Machine.Now + 3 * shell.Machine.Clock.Hertz, shell.Machine.Instructions + 30_000_000);
-            fired += shell.Machine.Faults.FiringCount;
-            sum.AppendData(Encoding.UTF8.GetBytes(shell.Machine.StateHash()));
-            foreach (var firing in shell.Machine.Faults.Firings)
-            {
-                // Either the hardware tells of it, or it is said why not.
-                Assert.NotEqual("", firing.SuppressedBy);
-                sum.AppendData(Encoding.UTF8.GetBytes($"{firing.Number} {firing.Nanoseconds} {firing.Effect} {firing.SuppressedBy}"));
-            }
-        }
-
-        return Convert.ToHexStringLower(sum.GetHashAndReset());
-    }
-
-    static FaultRule RuleOf(int seed)
-    {
-        var random = new Random(seed);
-        var action = ActionOf(random);
-        var match = new FaultMatch
-        {
-            Device = action is CacheFault || random.Next(2) == 0 && action.Point != FaultPoint.Invalidation ? FaultGuests.Disk : null,
-            Nth = (ulong)random.Next(1, 12),
-            Interval = (ulong)random.Next(1, 4),
-            Count = (ulong)random.Next(1, 4),
-            ProbabilityPpm = random.Next(3) == 0 ? 500_000u : 1_000_000u,
-            Seed = (ulong)seed,
-            Opcode = action.Point is FaultPoint.Transfer or FaultPoint.Translation or FaultPoint.Completion && random.Next(3) == 0 ? (uint)random.Next(1, 3) : null,
-        };
-        return new($"rule-{seed}", match, action);
-    }
-
-    static FaultAction ActionOf(Random random) => random.Next(6) switch
-    {
-        0 => new TranslationFault((uint)new[] { 1, 2, 3, 4, 5, 6, 7, 0xC, 0xE }[random.Next(9)], (uint)random.Next(5)),
-        1 => new InvalidationFault((InvalidationFaultKind)random.Next(1, 7), (ulong)random.Next(1, 1_000_000)),
-        2 => new CacheFault(),
-        3 => new InterruptFault((InterruptFaultKind)random.Next(1, 6), (ulong)random.Next(1, 500), (ulong)random.Next(100, 100_000), (uint)random.Next(1, 256), (uint)random.Next(0x20, 0x2A)),
-        4 => new DmaFault(
-            (DmaFaultKind)random.Next(1, 11), (ulong)random.Next(1, 1_000_000), (uint)random.Next(1, 4096), (uint)random.Next(1, 65),
-            (ulong)random.NextInt64(1, long.MaxValue), new(0, random.Next(32), random.Next(8))),
-        _ => new CompletionFault((CompletionFaultKind)random.Next(1, 4), (uint)random.Next(1, 8), (uint)random.Next(256), random.Next(2) == 0),
-    };
+    public void A_campaign_of_seeded_rules_ends_and_repeats_to_the_same_hash() => new FaultCampaign(guests.Fork, Work, [VirtioGuests.Nvme, VirtioGuests.Virtio]).Repeat(8, log);
 }

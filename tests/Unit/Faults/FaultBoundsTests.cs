@@ -44,7 +44,7 @@ public sealed class FaultBoundsTests
             {
                 var (now, instructions, request) = ((ulong)dice.Next(200), (ulong)dice.Next(200), Request(dice, action.Point));
                 var matches = rules.Any(r => RuleOracle.Matches(r, request, now, instructions));
-                var covered = bounds.Covers(request, now);
+                var covered = bounds.Covers(request, now, instructions);
                 Assert.True(covered || !matches, $"{request} at {now}, {instructions}: {string.Join("; ", rules.Select(r => r.Match))}");
                 matched += matches ? 1 : 0;
                 spared += covered ? 0 : 1;
@@ -69,7 +69,7 @@ public sealed class FaultBoundsTests
                 if (FaultRuleCheck.Violations(rule).Count == 0 && request.Address + request.Length >= request.Address && (rule.Action.Point != FaultPoint.Interrupt || rule.Match.Vector == null))
                 {
                     var now = (ulong)dice.Next(200);
-                    Assert.True(RuleOracle.Matches(rule, request, now, 0) == bounds.Covers(request, now), $"{rule} {request} at {now}");
+                    Assert.True(RuleOracle.Matches(rule, request, now, 0) == bounds.Covers(request, now, 0), $"{rule} {request} at {now}");
                 }
             }
         }

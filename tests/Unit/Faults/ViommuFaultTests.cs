@@ -60,6 +60,21 @@ public sealed class ViommuFaultTests : IDisposable
 
     FaultFiring Fired => Assert.Single(plan.Firings);
 
+    [Theory]
+    [InlineData(0u, 0)]
+    [InlineData(1u, 1)]
+    [InlineData(2u, 2)]
+    [InlineData(7u, 0)]
+    public void A_translation_fault_has_one_of_the_three_reasons(uint reason, byte told)
+    {
+        driver.OfferEvent();
+        Arm(new TranslationFault(reason, 0));
+        Assert.False(driver.Read(Iova));
+        Assert.Equal(told, driver.Bench.Bytes(ViommuDriver.Events, 1)[0]);
+        Assert.Null(Fired.SuppressedBy);
+        Assert.True(driver.Read(Iova));
+    }
+
     [Fact]
     public void A_skipped_unmap_is_answered_and_changes_nothing()
     {

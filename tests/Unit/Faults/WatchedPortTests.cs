@@ -123,7 +123,7 @@ public sealed class WatchedPortTests : IDisposable
     {
         new FaultMatch { Address = new(0x4000, 0x1000) }, new FaultMatch { Address = new(0x3010, 0x100) }, new FaultMatch { Opcode = 1 }, new FaultMatch { Direction = FaultDirection.Read },
         new FaultMatch { Pasid = 5 }, new FaultMatch { Time = new(1_000_000, 0) }, new FaultMatch { Time = new(0, 1) }, new FaultMatch { Vector = 0x41 },
-        new FaultMatch { Device = new(0, 5, 0) },
+        new FaultMatch { Device = new(0, 5, 0) }, new FaultMatch { Instructions = new(1_000, 0) },
     };
 
     [Theory]
