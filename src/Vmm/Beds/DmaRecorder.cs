@@ -22,8 +22,8 @@ internal sealed class DmaRecorder(
 
     readonly Dictionary<int, DmaBuffer> inFlight = [];
     readonly List<DmaBuffer> ended = [];
-    readonly List<ulong> asked = [];
-    readonly Dictionary<ulong, IommuExit> carriers = [];
+    readonly List<(bool IsMap, ulong Last)> asked = [];
+    readonly Dictionary<ulong, (ulong Time, bool IsOwn)> carriers = [];
     IommuExit pending = new(0);
     int pages;
 
@@ -33,8 +33,11 @@ internal sealed class DmaRecorder(
     /// <summary>Exits in order.</summary>
     public List<IommuExit> Exits { get; } = [];
 
-    /// <summary>Buffers whose last MAP request went along with the notification of an UNMAP, so that they needed no exit of their own.</summary>
-    public int Carried { get; private set; }
+    /// <summary>Buffers whose last MAP request went along with the notification of another request, so that they needed none of their own.</summary>
+    public int CarriedMaps { get; private set; }
+
+    /// <summary>The same of UNMAP requests, where they do not wait anyway.</summary>
+    public int CarriedUnmaps { get; private set; }
 
     /// <summary>UNMAP requests wait for somebody's notification, and invalidations for a flush.</summary>
     public bool IsDeferred => isDeferred;
@@ -75,12 +78,13 @@ internal sealed class DmaRecorder(
             case "virtio_iommu_map":
                 pending.Maps++;
                 pending.IsForMap = true;
-                asked.Add(Number(details, "virt_end="));
+                asked.Add((true, Number(details, "virt_end=")));
                 break;
             case "virtio_iommu_unmap":
                 pending.Unmaps++;
                 // A notification is for what was added last: the rest waited for one.
                 pending.IsForMap &= isDeferred;
+                asked.Add((false, Number(details, "virt_end=")));
                 break;
             case "kvm_mmio" when Number(details, "gpa ") - registers.Start < registers.Length:
                 EndExit();
@@ -117,9 +121,19 @@ internal sealed class DmaRecorder(
 
         var exit = pending with { Time = clock.Now };
         Exits.Add(exit);
-        foreach (var last in asked)
+        var ownMap = pending.IsForMap ? asked.FindLastIndex(static a => a.IsMap) : -1;
+        for (var i = 0; i < asked.Count; i++)
         {
-            carriers[last] = exit;
+            var (isMap, last) = asked[i];
+            if (isMap)
+            {
+                carriers[last] = (exit.Time, i == ownMap);
+            }
+            else if (ended.FindIndex(b => LastByte(b.Address, b.Bytes) == last) is >= 0 and var at)
+            {
+                ended.RemoveAt(at);
+                CarriedUnmaps += i < asked.Count - 1 ? 1 : 0;
+            }
         }
 
         asked.Clear();
@@ -192,10 +206,32 @@ internal sealed class DmaRecorder(
         var buffer = new DmaBuffer(Number(details, "opc ") is NvmeIoOpcode.Write or NvmeIoOpcode.DatasetManagement, first, length, [.. found]);
         var queue = (int)Number(details, "sqid ");
         inFlight[queue << 16 | (int)Number(details, "cid ")] = buffer;
-        carriers.Remove((first + (ulong)length - 1) | 0xFFF, out var carrier);
-        Carried += carrier is { IsForMap: false } ? 1 : 0;
-        Insert(new(carrier?.Time ?? clock.Now, buffer, queue, true));
+        var wasAsked = carriers.Remove(LastByte(first, length), out var carrier);
+        if (wasAsked && !carrier.IsOwn && !IsOwnNotification(carrier.Time))
+        {
+            CarriedMaps++;
+        }
+
+        Insert(new(wasAsked ? carrier.Time : clock.Now, buffer, queue, true));
     }
+
+    /// <summary>
+    /// The MAP requests of a buffer went along with another's notification. If UNMAP requests came to wait before its own, that
+    /// one was for them alone; by itself it looks like a flush.
+    /// </summary>
+    bool IsOwnNotification(ulong after)
+    {
+        var at = isDeferred ? Exits.FindLastIndex(e => e.Time <= after || e is { Maps: 0, IsForMap: false }) : -1;
+        if (at < 0 || Exits[at].Time <= after)
+        {
+            return false;
+        }
+
+        Exits[at].IsForMap = true;
+        return true;
+    }
+
+    static ulong LastByte(ulong address, int bytes) => (address + (ulong)bytes - 1) | 0xFFF;
 
     /// <summary>A mapping was made when its requests were carried out; buffers may have ended between that and the doorbell.</summary>
     void Insert(in DmaStep step)

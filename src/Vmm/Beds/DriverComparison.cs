@@ -36,7 +36,7 @@ internal sealed record DriverComparison(DmaTally Driver, DmaTally Layer, IReadOn
         var problems = new List<string>();
         if (machine.VirtioIommu != null)
         {
-            AddRequests(differences, recorder.Steps, recorder.Carried);
+            AddRequests(differences, recorder);
         }
 
         if (recorder.IsDeferred && policy == DmaPolicy.Lazy)
@@ -83,9 +83,9 @@ internal sealed record DriverComparison(DmaTally Driver, DmaTally Layer, IReadOn
     /// <summary>Every number is explained.</summary>
     public bool IsExplained => Rest == default && Problems.Count == 0;
 
-    static void AddRequests(List<DriverDifference> differences, IReadOnlyList<DmaStep> steps, int carried)
+    static void AddRequests(List<DriverDifference> differences, DmaRecorder recorder)
     {
-        var buffers = steps.Where(static s => s.IsMap).Select(static s => s.Buffer).ToList();
+        var buffers = recorder.Steps.Where(static s => s.IsMap).Select(static s => s.Buffer).ToList();
         var (maps, unmaps) = (0, 0);
         foreach (var buffer in buffers)
         {
@@ -96,7 +96,7 @@ internal sealed record DriverComparison(DmaTally Driver, DmaTally Layer, IReadOn
 
         differences.Add(new(DriverDifferences.MapPages, new(Maps: maps)));
         differences.Add(new(DriverDifferences.UnmapPages, new(Unmaps: unmaps)));
-        differences.Add(new(DriverDifferences.Interrupted, new(MapExits: -carried)));
+        differences.Add(new(DriverDifferences.Together, new(MapExits: -recorder.CarriedMaps, UnmapExits: -recorder.CarriedUnmaps)));
     }
 
     static List<(ulong Start, ulong End)> Mappings(DmaBuffer buffer)

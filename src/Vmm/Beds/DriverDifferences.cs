@@ -16,8 +16,8 @@ internal static class DriverDifferences
     /// <summary>UNMAP requests are cut.</summary>
     public const string UnmapPages = "UNMAP by page size";
 
-    /// <summary>An interrupt between the requests of a mapping.</summary>
-    public const string Interrupted = "mapping interrupted";
+    /// <summary>Requests of several that one notification is for.</summary>
+    public const string Together = "notified together";
 
     /// <summary>Capacity of the flush queue.</summary>
     public const string QueueSize = "255 ranges";
@@ -46,9 +46,9 @@ internal static class DriverDifferences
         (UnmapPages,
             "the same function cuts a range by its length and alignment; every call is an UNMAP request, all under one notification; a mapping that begins in one goes with it whole (`viommu_del_mappings`)",
             "one UNMAP request for a buffer (`Drivers/VirtioIommu/ViommuDomain`)"),
-        (Interrupted,
-            "a completion that interrupts the mapping of the next buffer after its last MAP request notifies of them too; the mapping then finds nothing to notify of (`__viommu_sync_req`, drivers/iommu/virtio-iommu.c)",
-            "nothing interrupts a mapping"),
+        (Together,
+            "a notification is for every request in the ring, also for those of a mapping that a completion interrupted or that another processor is about to notify of; that one then finds nothing new, and `virtqueue_kick` of nothing new is no exit (`__viommu_sync_req`, drivers/iommu/virtio-iommu.c)",
+            "nothing interrupts, and one processor runs at a time"),
         (QueueSize,
             "the ring of 256 holds 255 ranges and is flushed when one more comes (`fq_full`, `queue_iova`, drivers/iommu/dma-iommu.c)",
             "250 ranges, flushed when the last comes (`Flush/FlushQueue`)"),

@@ -106,13 +106,13 @@ public sealed class RecorderTests
         Map(0x11);
         Notify();
         Begin(recorder, 1, 0x10000, 0x11000, 8192);
-        Assert.Equal(0, recorder.Carried);
+        Assert.Equal(0, recorder.CarriedMaps);
         Map(0x10);
         Map(0x11);
         Unmap();
         Notify();
         Begin(recorder, 2, 0x10000, 0x11000, 8192);
-        Assert.Equal(1, recorder.Carried);
+        Assert.Equal(1, recorder.CarriedMaps);
         Assert.Equal(new(Buffers: 2, MapExits: 1, UnmapExits: 2, Maps: 4, Unmaps: 2), recorder.Tally);
         Notify();
         Assert.Equal(1, recorder.Idle);
