@@ -61,12 +61,24 @@ public sealed class ForeignClientTests(ControlFixture control, ITestOutputHelper
         Call("Machine", "DeleteMachine", """{"name": "buf"}""");
     }
 
+    [SkippableFact]
+    public void Buf_curl_follows_a_measurement()
+    {
+        var started = Call("Measurement", "MeasureDma", """{"loads": ["request"], "iommus": ["vtd"], "policies": ["strict", "pool"], "profiles": ["comet-lake"]}""");
+        var ended = Call("google.longrunning.Operations", "WaitOperation", $$"""{"name": "{{started["name"]}}", "timeout": "60s"}""");
+        Assert.True((bool?)ended["done"]);
+        Assert.Equal("type.googleapis.com/vmm.v1.MeasureDmaResponse", (string?)ended["response"]!["@type"]);
+        Assert.Equal(["strict", "pool"], ended["response"]!["rows"]!.AsArray().Select(r => (string?)r!["point"]!["policy"]));
+        Assert.Equal(2, (int?)ended["metadata"]!["done"]);
+        Assert.Empty(Call("google.longrunning.Operations", "DeleteOperation", $$"""{"name": "{{started["name"]}}"}""").AsObject());
+    }
+
     void Expect(string request) => Assert.True((bool?)Call("Console", "ExpectConsole", request)["matched"], request);
 
     JsonNode Call(string service, string method, string request)
     {
         var (code, output, error) = ClientPrograms.Buf(
-            "curl", "--protocol", "grpc", "--http2-prior-knowledge", "--unix-socket", control.SocketPath, "-d", request, $"http://localhost/vmm.v1.{service}Service/{method}");
+            "curl", "--protocol", "grpc", "--http2-prior-knowledge", "--unix-socket", control.SocketPath, "-d", request, $"http://localhost/{(service.Contains('.') ? service : $"vmm.v1.{service}Service")}/{method}");
         log.WriteLine($"{method}: {code} {error}");
         Assert.True(code == 0, error);
         return JsonNode.Parse(output)!;

@@ -137,7 +137,7 @@ public sealed class MeasurementTests(ControlFixture control) : ControlCaller(con
     {
         var bad = Detail<BadRequest>(await Fails(Grpc.StatusCode.InvalidArgument, Start(new() { Loads = { "read", "nonsense" }, Policies = { "x" }, Iommus = { "" }, Profiles = { "y" }, Bytes = 5 })));
         Assert.Equal(["bytes", "depth", "iommus[0]", "loads[1]", "policies[0]", "profiles[0]"], bad.FieldViolations.Select(v => v.Field).Order(StringComparer.Ordinal));
-        await Fails(Grpc.StatusCode.InvalidArgument, Start(new() { Loads = { "mask" }, Iommus = { "none" } }));
+        await Fails(Grpc.StatusCode.InvalidArgument, Start(new() { Policies = { "strict" }, Iommus = { "none" } }));
         bad = Detail<BadRequest>(await Fails(Grpc.StatusCode.InvalidArgument, Call<ListOperationsRequest, ListOperationsResponse>(
             OperationsReflection.Descriptor, "ListOperations", new() { Name = "elsewhere", Filter = "x", PageSize = -1, PageToken = "y" })));
         Assert.Equal(["filter", "name", "page_size", "page_token"], bad.FieldViolations.Select(v => v.Field).Order(StringComparer.Ordinal));
@@ -151,6 +151,7 @@ public sealed class MeasurementTests(ControlFixture control) : ControlCaller(con
         var name = (await Start(new() { Loads = { "read" }, Policies = { "strict" }, Iommus = { "vtd" }, Profiles = { "comet-lake" }, Bytes = 4 << 20, Depth = 10_000 })).Name;
         var ended = await Wait(name);
         Assert.Equal((true, (int)Grpc.StatusCode.FailedPrecondition), (ended.Done, ended.Error.Code));
+        Assert.Equal("LOAD", ended.Error.Details[0].Unpack<PreconditionFailure>().Violations[0].Type);
         await Forget(name);
     }
 

@@ -59,7 +59,7 @@ internal sealed class DmaRun(IReadOnlyList<Beds.DmaPoint> points) : ILongWork
         catch (InvalidOperationException impossible)
         {
             // The load does not fit into the machine that it is measured on.
-            throw new RpcException(StatusCode.FailedPrecondition, impossible.Message);
+            throw Errors.Precondition("LOAD", "points", impossible.Message);
         }
         finally
         {

@@ -44,9 +44,13 @@ internal sealed class LongOperation(string name, ulong number, ILongWork work)
         }
         catch (RpcException failed)
         {
-            error = RichStatus.Of(failed) ?? new() { Code = (int)failed.StatusCode, Message = failed.Status.Detail };
+            error = StatusOf(failed);
         }
-        catch (Exception defect) when (defect is not OutOfMemoryException)
+        catch (OutOfMemoryException)
+        {
+            error = StatusOf(Errors.Exhausted("memory", "the host has no memory left for this operation"));
+        }
+        catch (Exception)
         {
             // The words of a defect are not for callers.
             error = new() { Code = (int)StatusCode.Internal, Message = "the operation failed" };
@@ -56,6 +60,8 @@ internal sealed class LongOperation(string name, ulong number, ILongWork work)
             ended.SetResult();
         }
     }
+
+    static Google.Rpc.Status StatusOf(RpcException failed) => RichStatus.Of(failed) ?? new() { Code = (int)failed.StatusCode, Message = failed.Status.Detail };
 
     /// <summary>Its latest state.</summary>
     public Operation Describe()
