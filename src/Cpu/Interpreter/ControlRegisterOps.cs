@@ -125,6 +125,11 @@ internal readonly unsafe struct MovDr : ICold
             return false;
         }
 
+        if (cpu.IsGeneralDetect)
+        {
+            return cpu.FailGeneralDetect(op);
+        }
+
         var size = cpu.Is64 ? 8 : 4;
         if (!write)
         {

@@ -61,17 +61,6 @@ public sealed unsafe partial class Vcpu
         s->Stop = StopReason.Exception;
     }
 
-    /// <summary>Raises #DB as a trap with the given DR6 bits, at the current RIP.</summary>
-    void DebugTrap(ulong dr6)
-    {
-        s->ExceptionVector = Vector.DB;
-        s->ExceptionHasError = 0;
-        s->ExceptionError = 0;
-        s->ExceptionKind = KindFault;
-        s->ExceptionDr6 = dr6;
-        s->Stop = StopReason.Exception;
-    }
-
     /// <summary>Delivers the exception in the state, following the double-fault table; the third fault shuts the processor down.</summary>
     /// <param name="injected">The hypervisor injects it: the exception bitmap does not apply to it.</param>
     void DeliverException(bool injected = false)
@@ -94,7 +83,7 @@ public sealed unsafe partial class Vcpu
         if (vector == Vector.DB && kind == KindFault)
         {
             s->Dr[6] = s->Dr[6] & ~0xFul | s->ExceptionDr6;
-            s->Dr[7] &= ~(1ul << 13);
+            s->Dr[7] &= ~GeneralDetect;
         }
 
         // At most three rounds: first fault, double fault, shutdown.
@@ -177,7 +166,8 @@ public sealed unsafe partial class Vcpu
             return TryDeliverReal(vector, returnRip);
         }
 
-        var fault = !isInterrupt && kind == KindFault && vector is not (Vector.DB or Vector.BP or Vector.OF or Vector.NMI or Vector.DF or Vector.MC);
+        var fault = !isInterrupt && kind == KindFault
+            && (vector == Vector.DB ? (s->ExceptionDr6 & GeneralDetect) != 0 : vector is not (Vector.BP or Vector.OF or Vector.NMI or Vector.DF or Vector.MC));
         return (s->Efer & Cr.EferLMA) != 0
             ? TryDeliverLong(vector, hasError, error, kind, returnRip, external, fault)
             : TryDeliverProtected(vector, hasError, error, kind, returnRip, external, fault);
@@ -494,80 +484,5 @@ public sealed unsafe partial class Vcpu
 
         s->Tlb = view;
         return good;
-    }
-
-    /// <summary>Runs one instruction with breakpoints and single stepping (SDM 3B ch. 17.3).</summary>
-    void StepWithDebug()
-    {
-        var resume = (s->FlagRest & Cr.RF) != 0;
-        var stepping = (s->FlagRest & Cr.TF) != 0;
-        if (!resume)
-        {
-            var hit = CodeBreakpoints();
-            if (hit != 0)
-            {
-                s->Budget--;
-                DebugTrap(hit);
-                return;
-            }
-        }
-
-        s->FlagRest &= ~Cr.RF;
-        dataBreakpoints = 0;
-        RunOne();
-        if (s->Stop == StopReason.None || s->Stop == StopReason.Resync)
-        {
-            var dr6 = dataBreakpoints | (stepping ? 1ul << 14 : 0);
-            if (dr6 != 0 && s->Shadow == 0)
-            {
-                DebugTrap(dr6);
-            }
-        }
-    }
-
-    ulong dataBreakpoints;
-
-    ulong CodeBreakpoints()
-    {
-        if (s->DebugActive == 0)
-        {
-            return 0;
-        }
-
-        var linear = s->Rip + s->Cs.Base;
-        ulong hit = 0;
-        for (var i = 0; i < 4; i++)
-        {
-            if ((s->Dr[7] >> i * 2 & 3) != 0 && (s->Dr[7] >> 16 + i * 4 & 3) == 0 && s->Dr[i] == linear)
-            {
-                hit |= 1ul << i;
-            }
-        }
-
-        return hit;
-    }
-
-    void NoteDataBreakpoint(Op* op, ulong va, int size, Memory.Access access)
-    {
-        for (var i = 0; i < 4; i++)
-        {
-            if ((s->Dr[7] >> i * 2 & 3) == 0)
-            {
-                continue;
-            }
-
-            var kind = (int)(s->Dr[7] >> 16 + i * 4 & 3);
-            if (kind is 0 or 2 || (kind == 1 && access != Memory.Access.Write))
-            {
-                continue;
-            }
-
-            var length = (s->Dr[7] >> 18 + i * 4 & 3) switch { 0 => 1ul, 1 => 2ul, 2 => 8ul, _ => 4ul };
-            var start = s->Dr[i] & ~(length - 1);
-            if (va < start + length && start < va + (ulong)size)
-            {
-                dataBreakpoints |= 1ul << i;
-            }
-        }
     }
 }

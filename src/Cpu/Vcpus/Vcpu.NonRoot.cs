@@ -71,11 +71,11 @@ public sealed unsafe partial class Vcpu
     }
 
     /// <summary>One instruction, then the exit of the monitor trap flag (SDM 3C §26.5.2).</summary>
-    void StepForMonitor()
+    void StepForMonitor(bool afterStackLoad)
     {
         if (s->DebugActive != 0 || (s->FlagRest & (Cr.TF | Cr.RF)) != 0)
         {
-            StepWithDebug();
+            StepWithDebug(afterStackLoad);
         }
         else
         {

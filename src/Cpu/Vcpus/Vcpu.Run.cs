@@ -30,24 +30,27 @@ public sealed unsafe partial class Vcpu
                 s->Deferred = 0;
             }
 
+            var afterStackLoad = s->Shadow == 2;
             if (yieldRequested || s->Budget <= 0 || !ServiceEvents())
             {
                 break;
             }
 
-            if (inShadow)
+            var alone = inShadow;
+            inShadow = false;
+            if (Vmx.IsStepping && !alone)
             {
-                inShadow = false;
-                RunOne();
-            }
-            else if (Vmx.IsStepping)
-            {
-                StepForMonitor();
+                StepForMonitor(afterStackLoad);
                 continue;
             }
-            else if (s->DebugActive != 0 || (s->FlagRest & (Cr.TF | Cr.RF)) != 0)
+
+            if (s->DebugActive != 0 || (s->FlagRest & (Cr.TF | Cr.RF)) != 0)
             {
-                StepWithDebug();
+                StepWithDebug(afterStackLoad);
+            }
+            else if (alone)
+            {
+                RunOne();
             }
             else
             {

@@ -15,7 +15,7 @@ public sealed unsafe partial class Vcpu : ISnapshotPart
     public string SectionName => $"vcpu{Index}";
 
     /// <inheritdoc/>
-    public ushort SectionVersion => 3;
+    public ushort SectionVersion => 4;
 
     /// <inheritdoc/>
     public void Save(SnapshotWriter writer)
@@ -30,6 +30,7 @@ public sealed unsafe partial class Vcpu : ISnapshotPart
         writer.U32((uint)s->Pending);
         writer.U32((uint)s->Shadow);
         writer.U8(s->NmiBlocked);
+        writer.U8((byte)heldBreakpoints);
         SaveRegisters(writer);
         Mca?.Save(writer);
         SaveTlb(writer);
@@ -93,6 +94,7 @@ public sealed unsafe partial class Vcpu : ISnapshotPart
         s->Pending = (int)(reader.U32() & 7);
         s->Shadow = (int)Math.Min(reader.U32(), 2);
         s->NmiBlocked = (byte)(reader.U8() & 1);
+        heldBreakpoints = reader.U8() & 15ul;
         LoadRegisters(reader);
         Mca?.Load(reader);
         largeStart = ulong.MaxValue;

@@ -67,6 +67,7 @@ public sealed unsafe partial class Vcpu
         s->Dr[7] = 0x400;
         s->DebugActive = 0;
         s->Shadow = 0;
+        heldBreakpoints = 0;
         s->NmiBlocked = 0;
         s->Stop = StopReason.None;
         FlushTlb();

@@ -558,6 +558,7 @@ public sealed unsafe partial class Vcpu
         s->NextRip = s->Lstar;
         s->Cpl = 0;
         UpdateMode();
+        StepByNewFlags();
         return true;
     }
 
@@ -581,6 +582,7 @@ public sealed unsafe partial class Vcpu
         Flags.Write(s, s->Gpr[11] & 0x3C7FD7 & ~(Cr.RF | Cr.VM) | 2);
         s->Cpl = 3;
         UpdateMode();
+        StepByNewFlags();
         return true;
     }
 
