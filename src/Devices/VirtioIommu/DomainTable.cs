@@ -207,6 +207,9 @@ sealed class DomainTable(VirtioIommuOptions options)
         return true;
     }
 
+    /// <summary>True when an address is answered without a search, rightly or not.</summary>
+    public bool IsCached(ViommuDomain domain, ulong address) => Stale.TryFind(domain.Id, address, out _) || Cache.TryFind(domain.Id, address, out _);
+
     /// <summary>Detaches every endpoint, as a device reset does (virtio 1.2 §5.13.5).</summary>
     public void Reset()
     {

@@ -69,8 +69,22 @@ public sealed partial class ViommuDevice
     public Mapping? MappingFrom(ViommuDomain domain, ulong address) =>
         domains.Pool.FirstEndingAt(domain.Root, address) is not 0 and var node ? domains.Pool[node] : null;
 
-    /// <summary>Empties the translation cache, as if each entry had been replaced. Never wrong entries, so nobody can tell.</summary>
-    public void EvictAll() => domains.Cache.Evict();
+    /// <summary>Mappings that outlive their UNMAP because a fault rule kept them.</summary>
+    public int StaleCount => domains.Stale.Count;
+
+    /// <summary>
+    /// Empties the translation cache, as if each entry had been replaced; nobody can tell, unless a fault rule had kept
+    /// stale mappings, which end with it.
+    /// </summary>
+    public void EvictAll()
+    {
+        domains.Cache.Evict();
+        if (domains.Stale.Count != 0)
+        {
+            domains.Stale.Clear();
+            domains.Generation++;
+        }
+    }
 
     /// <summary>Explains one access.</summary>
     public ViommuExplanation Explain(in DmaRequest request)
@@ -85,6 +99,6 @@ public sealed partial class ViommuDevice
         var node = domain == null ? 0 : domains.Pool.Find(domain.Root, request.Address.Value);
         return new(
             endpoint, domain, node == 0 ? null : domains.Pool[node],
-            domain != null && domains.Cache.TryFind(domain.Id, request.Address.Value, out _), ok ? null : reason, window);
+            domain != null && domains.IsCached(domain, request.Address.Value), ok ? null : reason, window);
     }
 }

@@ -1,8 +1,12 @@
+using System.Buffers.Binary;
 using Vmm.Firmware.Initrd;
 using Vmm.Guests.Kit;
 using Vmm.Machine;
 using Vmm.Platform.Block;
 using Vmm.Platform.Dma;
+using Vmm.Platform.Memory;
+using Vmm.Specs.Virtio;
+using Xunit;
 
 namespace Vmm.Guests.Faults;
 
@@ -35,6 +39,46 @@ public sealed class VirtioGuests : IDisposable
     }
 
     internal GuestShell Fork() => new(Guest.Fork(image.Value));
+
+    /// <summary>Pages that the disks may write now, and those in which the IOMMU itself reports faults.</summary>
+    internal static HashSet<ulong> Writable(VirtualMachine machine)
+    {
+        var device = machine.VirtioIommu!;
+        var pages = new HashSet<ulong>();
+        foreach (var mapping in device.Domains.SelectMany(device.Mappings).Where(static m => (m.Flags & VirtioIommuMapFlags.Write) != 0))
+        {
+            for (var at = 0ul; at <= mapping.End - mapping.Start; at += GuestMemory.PageSize)
+            {
+                pages.Add(mapping.Physical + at);
+            }
+        }
+
+        AddEventQueue(machine, pages);
+        return pages;
+    }
+
+    /// <summary>The used ring of the event queue, and every buffer that the driver has in it.</summary>
+    static void AddEventQueue(VirtualMachine machine, HashSet<ulong> pages)
+    {
+        var bar = machine.VirtioIommu!.Transport.Function.Bars[0].Address;
+        machine.Bus.Mmio.Write(bar + VirtioCommon.QueueSelect, [VirtioIommuLayout.EventQueue, 0]);
+        ulong Register(ulong offset, int width)
+        {
+            Span<byte> bytes = stackalloc byte[8];
+            bytes.Clear();
+            machine.Bus.Mmio.Read(bar + offset, bytes[..width]);
+            return BinaryPrimitives.ReadUInt64LittleEndian(bytes);
+        }
+
+        ulong Address(ulong offset) => Register(offset, 4) | Register(offset + 4, 4) << 32;
+        var (size, descriptors, used) = (Register(VirtioCommon.QueueSize, 2), Address(VirtioCommon.QueueDesc), Address(VirtioCommon.QueueDevice));
+        for (var i = 0ul; i < size; i++)
+        {
+            Assert.True(machine.Memory.TryRead(new Gpa(descriptors + i * 16), out ulong buffer));
+            pages.Add(buffer & ~0xFFFul);
+            pages.Add(used + 4 + i * 8 & ~0xFFFul);
+        }
+    }
 
     /// <inheritdoc/>
     public void Dispose()

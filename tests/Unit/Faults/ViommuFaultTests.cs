@@ -224,6 +224,19 @@ public sealed class ViommuFaultTests : IDisposable
     }
 
     [Fact]
+    public void Emptying_the_cache_ends_what_was_stale()
+    {
+        Keep();
+        Unmap();
+        Assert.True(driver.Read(Iova));
+        Assert.Equal(1, driver.Device.StaleCount);
+        Assert.True(driver.Device.Explain(new(Disk, new(Iova), DmaAccess.Read)).IsCached);
+        driver.Device.EvictAll();
+        Assert.Equal(0, driver.Device.StaleCount);
+        Assert.False(driver.Read(Iova));
+    }
+
+    [Fact]
     public void No_more_than_a_few_translations_are_stale_at_once()
     {
         for (var i = 0ul; i < 200; i++)
