@@ -90,16 +90,22 @@ internal sealed class ConsoleLog : IConsoleOutput
     {
         if (value == '\n')
         {
+            LookAt(true);
             LineCompleted?.Invoke(Encoding.UTF8.GetString(line, 0, lineLength));
             lineLength = 0;
         }
         else if (lineLength < LineLimit && value != '\r')
         {
             line[lineLength++] = value;
-            for (var i = watches.Count; i-- > 0;)
-            {
-                watches[i].Look(line.AsSpan(0, lineLength));
-            }
+            LookAt(false);
+        }
+    }
+
+    void LookAt(bool hasEnded)
+    {
+        for (var i = watches.Count; i-- > 0;)
+        {
+            watches[i].Look(line.AsSpan(0, lineLength), hasEnded);
         }
     }
 
@@ -116,13 +122,13 @@ internal sealed class ConsoleLog : IConsoleOutput
             {
                 foreach (var part in Lines(chunk.Data))
                 {
-                    watch.Look(chunk.Data.AsSpan(part));
+                    watch.Look(chunk.Data.AsSpan(part), true);
                 }
             }
         }
         else
         {
-            watch.Look(line.AsSpan(0, lineLength));
+            watch.Look(line.AsSpan(0, lineLength), true);
         }
 
         if (!watch.IsDone)

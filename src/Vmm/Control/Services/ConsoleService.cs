@@ -1,4 +1,3 @@
-using System.Text.RegularExpressions;
 using Google.Protobuf;
 using Vmm.Api.V1;
 using Vmm.Control.Hosting;
@@ -211,9 +210,9 @@ internal sealed class ConsoleService(MachineRegistry machines, WatcherSlots slot
             case ExpectConsoleRequest.PatternOneofCase.Regex when request.Regex.Length is > 0 and <= 1024:
                 try
                 {
-                    return new(new Regex(request.Regex, RegexOptions.NonBacktracking | RegexOptions.CultureInvariant), seen);
+                    return LineWatch.ForRegex(request.Regex, seen);
                 }
-                catch (Exception bad) when (bad is ArgumentException or NotSupportedException)
+                catch (ArgumentException bad)
                 {
                     throw Errors.Invalid("regex", bad.Message);
                 }
