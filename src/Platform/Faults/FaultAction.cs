@@ -52,7 +52,7 @@ public enum InvalidationFaultKind
     /// <summary>The queue never goes on.</summary>
     NeverComplete,
 
-    /// <summary>FSTS.IQE.</summary>
+    /// <summary>FSTS.IQE; virtio-iommu answers DEVERR to this and the following.</summary>
     QueueError,
 
     /// <summary>FSTS.ITE.</summary>
@@ -163,7 +163,7 @@ public enum CompletionFaultKind
 /// <summary>A command goes wrong, or the device goes away.</summary>
 /// <param name="Kind">How.</param>
 /// <param name="StatusCodeType">Status: 0 to 7 (NVMe 1.4 §4.6.1).</param>
-/// <param name="StatusCode">Status: 0 to 255; not 0 together with a type of 0.</param>
+/// <param name="StatusCode">Status: 0 to 255; not 0 together with a type of 0. A virtio disk answers UNSUPP to 2 of type 0, otherwise IOERR.</param>
 /// <param name="DoNotRetry">Status: Do Not Retry.</param>
 public sealed record CompletionFault(CompletionFaultKind Kind, uint StatusCodeType = 0, uint StatusCode = 0, bool DoNotRetry = false)
     : FaultAction(FaultPoint.Completion);

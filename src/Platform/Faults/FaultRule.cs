@@ -26,7 +26,7 @@ public sealed record FaultMatch
     /// <summary>Direction. Null: both.</summary>
     public FaultDirection? Direction { get; init; }
 
-    /// <summary>NVMe opcode (0x100 added for the admin queue), or type of an invalidation descriptor. Null: any.</summary>
+    /// <summary>NVMe opcode (0x100 added for the admin queue), type of a virtio disk's or IOMMU's request, or of an invalidation descriptor. Null: any.</summary>
     public uint? Opcode { get; init; }
 
     /// <summary>Low 8 bits of an interrupt message's data. Null: any.</summary>
