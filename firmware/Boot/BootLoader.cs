@@ -65,6 +65,7 @@ public static class BootLoader
 
         var map = MemoryMap.Build(request.RamBytes, [.. request.Reserved, .. request.Acpi?.Regions ?? []]);
         var memory = new Placement(map);
+        RealModeVectors.Write(memory);
         WriteBiosDataArea(memory);
         foreach (var write in request.Acpi?.Writes ?? [])
         {

@@ -18,7 +18,7 @@ internal static class RunCommand
         var config = new Argument<string?>("config") { Description = "the machine as a file: vmm.v1.MachineSpec in JSON", Arity = ArgumentArity.ZeroOrOne };
         var kernel = new Option<string?>("--kernel", "-kernel") { Description = "bzImage, vmlinux, PVH or multiboot ELF, or flat image; without it a built-in guest runs" };
         var guest = new Option<string>("--guest") { Description = "built-in guest: test (processors, timers, devices) or dma (maps, NVMe transfers, unmaps, and counts its exits)", DefaultValueFactory = _ => BuiltInGuest.Test };
-        var initrd = new Option<string[]>("--initrd", "--initramfs", "-initrd") { Description = "initial RAM disk; may be given several times" };
+        var initrd = new Option<string[]>("--initrd", "--initramfs", "-initrd") { Description = "initial RAM disk, or multiboot module: \"FILE arguments\"; may be given several times" };
         var append = new Option<string?>("--append", "--cmdline", "-append") { Description = "kernel command line" };
         var smp = new Option<string>("--smp", "--cpus", "-smp") { Description = "vCPUs, 1 to 8", DefaultValueFactory = _ => "1" };
         var memory = new Option<string>("--memory", "-m") { Description = "RAM: 512M, size=2G", DefaultValueFactory = _ => "512M" };
@@ -80,7 +80,7 @@ internal static class RunCommand
                 {
                     Kernel = result.GetValue(kernel),
                     Guest = Guest(result.GetValue(guest)!, builtIn || result.GetResult(guest) is null or { Implicit: true }),
-                    Initrds = result.GetValue(initrd) ?? [],
+                    Initrds = [.. (result.GetValue(initrd) ?? []).Select(ModuleFile.Parse)],
                     CommandLine = result.GetValue(append),
                     Protocol = RunOptions.ParseProtocol(result.GetValue(protocol)!),
                     Flat = result.GetValue(flat) is { } f ? Flat(f) : null,

@@ -81,7 +81,7 @@ internal sealed partial class SpecReader(PathPolicy? paths)
         return new()
         {
             Kernel = spec.Kernel.Length == 0 ? null : File(spec.Kernel, $"{at}.kernel"),
-            Initrds = [.. spec.Initrds.Take(16).Select((path, i) => File(path, $"{at}.initrds[{i}]"))],
+            Initrds = [.. spec.Initrds.Take(16).Select((path, i) => new ModuleFile(File(path, $"{at}.initrds[{i}]")))],
             CommandLine = spec.HasCommandLine ? spec.CommandLine : null,
             Protocol = protocol,
         };

@@ -4,6 +4,19 @@ using Vmm.Firmware.BuiltIn;
 
 namespace Vmm.Machine;
 
+/// <summary>A file that is loaded beside the kernel.</summary>
+/// <param name="Path">The file.</param>
+/// <param name="Text">What a multiboot kernel is told of it: a name, then arguments.</param>
+public sealed record ModuleFile(string Path, string Text = "")
+{
+    /// <summary>From a command line: FILE, or FILE and arguments after a space, as QEMU and GRUB take multiboot modules.</summary>
+    public static ModuleFile Parse(string text)
+    {
+        var space = File.Exists(text) ? -1 : text.IndexOf(' ', StringComparison.Ordinal);
+        return new(space < 0 ? text : text[..space], text);
+    }
+}
+
 /// <summary>What a machine boots: image files and how to enter them.</summary>
 public sealed record BootSource
 {
@@ -16,8 +29,8 @@ public sealed record BootSource
     /// <summary>Which built-in guest, without a kernel: one of <see cref="BuiltInGuest.Names"/>.</summary>
     public string Guest { get; init; } = BuiltInGuest.Test;
 
-    /// <summary>Initial RAM disk files, loaded one after the other.</summary>
-    public IReadOnlyList<string> Initrds { get; init; } = [];
+    /// <summary>Initial RAM disk files, loaded one after the other; modules of a multiboot kernel.</summary>
+    public IReadOnlyList<ModuleFile> Initrds { get; init; } = [];
 
     /// <summary>Command line; null is <see cref="DefaultCommandLine"/> for a kernel, and nothing for a multiboot or flat image or a built-in guest.</summary>
     public string? CommandLine { get; init; }
@@ -41,7 +54,7 @@ public sealed record BootSource
             ImageName = Kernel ?? "built-in",
             Protocol = protocol,
             CommandLine = CommandLine ?? (Kernel != null && protocol is not (BootProtocol.Multiboot or BootProtocol.Flat) ? DefaultCommandLine : ""),
-            Modules = [.. Initrds.Select(path => new BootModule("", ImageFile.Read(path, "initrd")))],
+            Modules = [.. Initrds.Select(module => new BootModule(module.Text, ImageFile.Read(module.Path, "initrd")))],
             Flat = Flat,
             Acpi = machine.BuildAcpi(),
         });

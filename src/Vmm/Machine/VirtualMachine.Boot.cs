@@ -17,7 +17,9 @@ public sealed partial class VirtualMachine
             Dmar = Iommu == null ? null : new()
             {
                 HostAddressWidth = (byte)Config.Vtd!.HostAddressWidth,
-                InterruptRemapping = Config.Vtd.InterruptRemapping != false,
+                InterruptRemapping = Iommu.Capabilities.Ecap.IR,
+                // A unit that knows no 32-bit destinations asks the system to leave the APICs in xAPIC mode (VT-d 4.1 §8.1).
+                X2ApicOptOut = Iommu.Capabilities.Ecap.IR && !Iommu.Capabilities.Ecap.EIM,
                 Units = [new() { RegisterBase = VtdBase, Scopes = [DmarScope.IoApic(0, Config.Vtd.IoapicRequester)] }],
             },
             Viot = BuildViot(),
