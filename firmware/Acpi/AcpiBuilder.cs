@@ -93,7 +93,8 @@ public static class AcpiBuilder
         }
 
         var xsdt = Add("XSDT", FixedTables.Xsdt(config, listed));
-        Add("RSD PTR ", FixedTables.Rsdp(config, xsdt));
+        var rsdt = Add("RSDT", FixedTables.Rsdt(config, listed));
+        Add("RSD PTR ", FixedTables.Rsdp(config, rsdt, xsdt));
         return tables;
     }
 

@@ -4,7 +4,7 @@ using M = Vmm.Specs.Acpi.Madt;
 
 namespace Vmm.Firmware.Acpi;
 
-/// <summary>The tables without AML: RSDP, XSDT, FADT, FACS, MADT, MCFG and HPET.</summary>
+/// <summary>The tables without AML: RSDP, RSDT, XSDT, FADT, FACS, MADT, MCFG and HPET.</summary>
 internal static class FixedTables
 {
     const byte FadtRevision = 6, FadtMinor = 4, EnterpriseServer = 4;
@@ -14,14 +14,26 @@ internal static class FixedTables
     const byte CenturyIndex = 0x32;
 
     /// <summary>RSDP, ACPI 6.4 §5.2.5.3.</summary>
-    public static byte[] Rsdp(AcpiConfig config, ulong xsdt)
+    public static byte[] Rsdp(AcpiConfig config, ulong rsdt, ulong xsdt)
     {
         var table = new TableWriter()
-            .Text("RSD PTR ", 8).U8(0).Text(config.OemId, 6).U8(2).U32(0)
+            .Text("RSD PTR ", 8).U8(0).Text(config.OemId, 6).U8(2).U32((uint)rsdt)
             .U32(AcpiTable.RsdpSize).U64(xsdt).Zeros(4).ToBytes();
         table[AcpiTable.RsdpChecksum] = TableWriter.Checksum(table.AsSpan(0, 20));
         table[AcpiTable.RsdpExtendedChecksum] = TableWriter.Checksum(table);
         return table;
+    }
+
+    /// <summary>RSDT, §5.2.7, for guests that know no other. The tables lie below 4 GiB.</summary>
+    public static byte[] Rsdt(AcpiConfig config, IEnumerable<ulong> tables)
+    {
+        var writer = new TableWriter("RSDT", 1, config);
+        foreach (var address in tables)
+        {
+            writer.U32((uint)address);
+        }
+
+        return writer.ToTable();
     }
 
     /// <summary>XSDT, §5.2.8.</summary>

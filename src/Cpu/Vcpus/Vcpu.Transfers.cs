@@ -511,7 +511,10 @@ public sealed unsafe partial class Vcpu
         UpdateMode();
     }
 
-    /// <summary>Data segments that the outer level may not use become null (SDM 3A §5.8.6).</summary>
+    /// <summary>
+    /// Data segments that the outer level may not use become null (SDM 3A §5.8.6). Only the selector and the right to use it go:
+    /// the base stays, as 64-bit mode shows with FS and GS.
+    /// </summary>
     void DropInnerSegments(int cpl)
     {
         foreach (var number in (ReadOnlySpan<int>)[Seg.ES, Seg.DS, Seg.FS, Seg.GS])
@@ -520,7 +523,7 @@ public sealed unsafe partial class Vcpu
             var conforming = segment->S && (segment->Type & 12) == 12;
             if (!segment->Unusable && segment->DPL < cpl && !conforming)
             {
-                *segment = new() { Access = 0x1_0000 };
+                *segment = new() { Base = segment->Base, Access = 0x1_0000 };
             }
         }
 

@@ -59,6 +59,10 @@ public sealed class AcpiTableTests
             var signatures = Enumerable.Range(0, ((int)guest.U32(xsdt + 4) - 36) / 8)
                 .Select(i => Encoding.ASCII.GetString(guest.Bytes(guest.U64(xsdt + 36 + (ulong)i * 8), 4)));
             Assert.Equal(["FACP", "APIC", "MCFG", "HPET", "DMAR"], signatures);
+            ulong rsdt = guest.U32(rsdp + 16);
+            Assert.Equal("RSDT", Encoding.ASCII.GetString(guest.Bytes(rsdt, 4)));
+            var addresses = Enumerable.Range(0, ((int)guest.U32(rsdt + 4) - 36) / 4).Select(i => (ulong)guest.U32(rsdt + 36 + (ulong)i * 4));
+            Assert.Equal(Enumerable.Range(0, 5).Select(i => guest.U64(xsdt + 36 + (ulong)i * 8)), addresses);
         }
     }
 
