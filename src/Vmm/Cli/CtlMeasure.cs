@@ -26,7 +26,8 @@ internal static class CtlMeasure
         var fields = new Argument<string[]>("field=value") { Description = CtlCommand.Fields(MeasureDmaRequest.Descriptor), Arity = ArgumentArity.ZeroOrMore };
         var csv = new Option<string?>("--csv") { Description = "write the results as comma-separated values" };
         var json = new Option<string?>("--json") { Description = "write the results as JSON" };
-        var command = new Command("measure", "Measure the DMA layer on the server, follow it and print its table") { fields, csv, json };
+        var report = new Option<string?>("--report") { Description = "write a page with plots (HTML)" };
+        var command = new Command("measure", "Measure the DMA layer on the server, follow it and print its table") { fields, report, json, csv };
         command.SetAction(result =>
         {
             var request = (MeasureDmaRequest)FieldText.Message(MeasureDmaRequest.Descriptor, result.GetValue(fields) ?? []);
@@ -36,6 +37,11 @@ internal static class CtlMeasure
                 if (result.GetValue(csv) is { } table)
                 {
                     await File.WriteAllTextAsync(table, DmaTable.Csv(rows)).ConfigureAwait(false);
+                }
+
+                if (result.GetValue(report) is { } plots)
+                {
+                    await File.WriteAllTextAsync(plots, DmaPage.Create(rows)).ConfigureAwait(false);
                 }
 
                 if (result.GetValue(json) is { } page)

@@ -122,18 +122,5 @@ internal static class DeviceOptions
     }
 
     /// <summary><c>--edu dma-mask=0xfffffff,rogue=on</c>.</summary>
-    public static EduOptions Edu(string text)
-    {
-        var pairs = OptionText.Pairs("--edu", text, "model", "dma-mask", "rogue");
-        var options = new EduOptions();
-        if (pairs.TryGetValue("dma-mask", out var mask))
-        {
-            var hex = mask.StartsWith("0x", StringComparison.OrdinalIgnoreCase);
-            options = ulong.TryParse(hex ? mask[2..] : mask, hex ? System.Globalization.NumberStyles.AllowHexSpecifier : System.Globalization.NumberStyles.None, null, out var value)
-                ? options with { DmaMask = value }
-                : throw new UsageException($"--edu: dma-mask '{mask}' is not a number");
-        }
-
-        return pairs.TryGetValue("rogue", out var rogue) ? options with { Rogue = OptionText.Flag("--edu rogue", rogue) } : options;
-    }
+    public static EduOptions Edu(string text) => DeviceSettings.Edu.Parse(new(), text);
 }

@@ -1,5 +1,9 @@
+using System.Globalization;
+using Vmm.Chipset;
+using Vmm.Cpu.MachineCheck;
 using Vmm.Iommu;
 using Vmm.Specs.Virtio;
+using Vmm.Specs.X86;
 using Vmm.Virtio;
 using Vmm.VirtioIommu;
 
@@ -58,6 +62,24 @@ internal static class DeviceSettings
         Setting.Flag<VirtioOptions>("notification-data", (o, on) => o with { NotificationData = on }),
         Setting.Flag<VirtioOptions>("order-platform", (o, on) => o with { OrderPlatform = on }),
         Setting.Flag<VirtioOptions>("access-platform", (o, on) => o with { AccessPlatform = on }));
+
+    /// <summary>The machine-check architecture of the processors: <c>--mca banks=10,cmci=on,ser=on,lmce=on</c>.</summary>
+    public static SettingTable<MachineCheckOptions> MachineCheck { get; } = new(
+        "--mca",
+        Setting.Number<MachineCheckOptions>("banks", 1, MachineCheckMsr.MaxBanks, (o, count) => o with { Banks = (int)count }) with { Field = "banks" },
+        Setting.Flag<MachineCheckOptions>("cmci", (o, on) => o with { Cmci = on }) with { Field = "cmci" },
+        // Local machine checks need recovery, so without a word of their own they come and go with it.
+        Setting.Flag<MachineCheckOptions>("ser", (o, on) => o with { Recovery = on, Local = on }) with { Field = "recovery" },
+        Setting.Flag<MachineCheckOptions>("lmce", (o, on) => o with { Local = on }) with { Field = "local" });
+
+    /// <summary>The edu device: <c>--edu dma-mask=0xfffffff,rogue=on</c>.</summary>
+    public static SettingTable<EduOptions> Edu { get; } = new(
+        "--edu",
+        new Setting<EduOptions>("dma-mask", "a number, hexadecimal with 0x", (o, text) => TryMask(text, out var mask) ? o with { DmaMask = mask } : null) { Field = "dma_mask" },
+        Setting.Flag<EduOptions>("rogue", (o, on) => o with { Rogue = on }) with { Field = "rogue" });
+
+    static bool TryMask(string text, out ulong mask) => text.StartsWith("0x", StringComparison.OrdinalIgnoreCase)
+        ? Setting.TryHex(text, out mask) : ulong.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out mask);
 
     /// <summary>What settings that fit one by one make of a virtio-iommu together.</summary>
     /// <exception cref="ArgumentException">They do not go together; the message says why.</exception>

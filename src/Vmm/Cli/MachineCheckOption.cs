@@ -28,15 +28,8 @@ internal static class MachineCheckOption
             return null;
         }
 
-        var options = new MachineCheckOptions();
-        var pairs = text is null or "on" ? [] : OptionText.Pairs("--mca", text, "banks", "cmci", "ser", "lmce");
-        bool Flag(string key, bool otherwise) => pairs.TryGetValue(key, out var value) ? OptionText.Flag($"--mca {key}", value) : otherwise;
-        var recovery = Flag("ser", options.Recovery);
-        options = new()
-        {
-            Banks = pairs.TryGetValue("banks", out var banks) ? (int)OptionText.Integer("--mca banks", banks, 1, MachineCheckMsr.MaxBanks) : options.Banks,
-            Cmci = Flag("cmci", options.Cmci), Recovery = recovery, Local = Flag("lmce", recovery),
-        };
+        var pairs = text is null or "on" ? [] : OptionText.Pairs("--mca", text, "banks", [.. DeviceSettings.MachineCheck.Names]);
+        var options = DeviceSettings.MachineCheck.Apply(new(), pairs);
         return options.Problem is { } problem ? throw new UsageException($"--mca: {problem}") : options;
     }
 

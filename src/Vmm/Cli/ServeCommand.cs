@@ -24,9 +24,10 @@ internal static class ServeCommand
         var machines = new Option<int>("--max-machines") { Description = "machines at once", DefaultValueFactory = _ => new Control.Hosting.ServerLimits().Machines };
         var memory = new Option<string>("--max-memory") { Description = "RAM of all machines together", DefaultValueFactory = _ => "64G" };
         var watchers = new Option<int>("--max-watchers") { Description = "event and console streams at once", DefaultValueFactory = _ => new Control.Hosting.ServerLimits().Watchers };
+        var operations = new Option<int>("--max-operations") { Description = "measurements at once, each with a processor and up to 1.5 GiB", DefaultValueFactory = _ => new Control.Hosting.ServerLimits().Operations };
         var interop = new Option<bool>("--interop") { Description = "serve grpc.testing.TestService too" };
         var level = new Option<LogLevel>("--log-level") { Description = "least level of log lines", DefaultValueFactory = _ => LogLevel.Information };
-        var command = new Command("serve", "Serve machines to clients of the gRPC API") { socket, tcp, tokenFile, http, root, machines, memory, watchers, interop, level };
+        var command = new Command("serve", "Serve machines to clients of the gRPC API") { socket, tcp, tokenFile, http, root, machines, memory, watchers, operations, interop, level };
         command.SetAction(result => Serve(new()
         {
             Socket = result.GetValue(socket) ?? (result.GetValue(tcp) == null ? DefaultSocket : null),
@@ -38,6 +39,7 @@ internal static class ServeCommand
             {
                 Machines = result.GetValue(machines) is >= 1 and <= 10_000 and var m ? m : throw new UsageException("--max-machines: 1 to 10000"),
                 MemoryBytes = OptionText.Size("--max-memory", result.GetValue(memory)!),
+                Operations = result.GetValue(operations) is >= 0 and <= 64 and var o ? o : throw new UsageException("--max-operations: 0 to 64"),
                 Watchers = result.GetValue(watchers) is >= 1 and <= 100_000 and var w ? w : throw new UsageException("--max-watchers: 1 to 100000"),
             },
             Interop = result.GetValue(interop),

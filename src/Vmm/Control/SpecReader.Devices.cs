@@ -1,7 +1,6 @@
 using System.Globalization;
-using Google.Protobuf.Reflection;
+using Google.Protobuf;
 using Vmm.Api.V1;
-using Vmm.Chipset;
 using Vmm.Cli;
 using Vmm.Cpu.MachineCheck;
 using Vmm.Iommu;
@@ -60,16 +59,22 @@ internal sealed partial class SpecReader
 
     VtdOptions Vtd(IommuSpec spec, string at)
     {
-        var options = new VtdOptions();
-        foreach (var setting in DeviceSettings.Vtd.All.Where(s => s.Field != null))
+        violations.Require(spec.VirtioOptions.Count == 0, $"{at}.virtio_options", "are for model virtio");
+        return Fields(new VtdOptions(), DeviceSettings.Vtd, spec, at);
+    }
+
+    /// <summary>Options from the fields of a message that are settings.</summary>
+    T Fields<T>(T options, SettingTable<T> table, IMessage spec, string at)
+        where T : class
+    {
+        foreach (var setting in table.All)
         {
-            if (TextOf(spec, IommuSpec.Descriptor.FindFieldByName(setting.Field!)) is { } text)
+            if (TextOf(spec, setting.Field) is { } text)
             {
                 options = Set(options, setting, text, $"{at}.{setting.Field}");
             }
         }
 
-        violations.Require(spec.VirtioOptions.Count == 0, $"{at}.virtio_options", "are for model virtio");
         return options;
     }
 
@@ -82,12 +87,20 @@ internal sealed partial class SpecReader
     }
 
     /// <summary>A field's value as the command line says it; null: it is not given.</summary>
-    static string? TextOf(IommuSpec spec, FieldDescriptor field) => field.HasPresence && !field.Accessor.HasValue(spec) ? null : field.Accessor.GetValue(spec) switch
+    static string? TextOf(IMessage spec, string? name)
     {
-        bool value => value ? "on" : "off",
-        "" => null,
-        var value => Convert.ToString(value, CultureInfo.InvariantCulture),
-    };
+        if (name == null || spec.Descriptor.FindFieldByName(name) is not { } field || field.HasPresence && !field.Accessor.HasValue(spec))
+        {
+            return null;
+        }
+
+        return field.Accessor.GetValue(spec) switch
+        {
+            bool value => value ? "on" : "off",
+            "" => null,
+            var value => Convert.ToString(value, CultureInfo.InvariantCulture),
+        };
+    }
 
     VirtioIommuOptions VirtioIommu(IommuSpec spec, string at)
     {
@@ -105,7 +118,7 @@ internal sealed partial class SpecReader
             }
         }
 
-        foreach (var setting in DeviceSettings.Vtd.All.Where(s => s.Field != null && TextOf(spec, IommuSpec.Descriptor.FindFieldByName(s.Field)) != null))
+        foreach (var setting in DeviceSettings.Vtd.All.Where(s => TextOf(spec, s.Field) != null))
         {
             violations.Add($"{at}.{setting.Field}", "is for model vtd");
         }
@@ -132,27 +145,13 @@ internal sealed partial class SpecReader
 
     MachineCheckOptions? MachineCheck(MachineCheckSpec? spec, string at)
     {
-        var options = new MachineCheckOptions();
-        if (spec == null || spec.Off)
+        if (spec is null or { Off: true })
         {
-            return spec == null ? options : null;
+            return spec == null ? new() : null;
         }
 
-        var recovery = spec.HasRecovery ? spec.Recovery : options.Recovery;
-        options = new()
-        {
-            Banks = spec.HasBanks ? (int)Math.Min(spec.Banks, 1000) : options.Banks,
-            Cmci = spec.HasCmci ? spec.Cmci : options.Cmci,
-            Recovery = recovery,
-            Local = spec.HasLocal ? spec.Local : recovery,
-        };
+        var options = Fields(new MachineCheckOptions(), DeviceSettings.MachineCheck, spec, at);
         violations.Require(options.Problem == null, at, options.Problem ?? "");
         return options;
-    }
-
-    static EduOptions Edu(EduSpec spec)
-    {
-        var options = new EduOptions { Rogue = spec.Rogue };
-        return spec.HasDmaMask ? options with { DmaMask = spec.DmaMask } : options;
     }
 }

@@ -41,7 +41,7 @@ internal sealed partial class SpecReader(PathPolicy? paths)
             Seed = spec.HasSeed ? spec.Seed : 1,
             StartTime = spec.HasStartTime ? spec.StartTime : new MachineConfig().StartTime,
             Disks = [.. spec.Disks.Take(16).Select((disk, i) => Disk(disk, i, $"{at}.disks[{i}]"))],
-            Edu = spec.Edu is { } edu ? Edu(edu) : null,
+            Edu = spec.Edu is { } edu ? Fields(new EduOptions(), DeviceSettings.Edu, edu, $"{at}.edu") : null,
             MachineCheck = MachineCheck(spec.MachineCheck, $"{at}.machine_check"),
         };
         violations.Require(config.MemoryBytes is >= 16ul << 20 and <= 64ul << 30 && config.MemoryBytes % (1 << 20) == 0, $"{at}.memory_bytes", "a multiple of 1 MiB from 16 MiB to 64 GiB");

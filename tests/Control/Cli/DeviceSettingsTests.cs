@@ -43,9 +43,57 @@ public sealed class DeviceSettingsTests
     }
 
     [Fact]
-    public void Every_field_of_the_message_is_a_setting() => Assert.Equal(
-        IommuSpec.Descriptor.Fields.InDeclarationOrder().Select(f => f.Name).Except(["model", "virtio_options"]).Order(StringComparer.Ordinal),
-        DeviceSettings.Vtd.All.Select(s => s.Field).OfType<string>().Order(StringComparer.Ordinal));
+    public void Every_field_of_the_messages_is_a_setting()
+    {
+        static void Same(MessageDescriptor message, IEnumerable<string?> fields, params string[] others) => Assert.Equal(
+            message.Fields.InDeclarationOrder().Select(f => f.Name).Except(others).Order(StringComparer.Ordinal), fields.OfType<string>().Order(StringComparer.Ordinal));
+        Same(IommuSpec.Descriptor, DeviceSettings.Vtd.All.Select(s => s.Field), "model", "virtio_options");
+        Same(MachineCheckSpec.Descriptor, DeviceSettings.MachineCheck.All.Select(s => s.Field), "off");
+        Same(EduSpec.Descriptor, DeviceSettings.Edu.All.Select(s => s.Field));
+    }
+
+    [Theory]
+    [InlineData("on", null)]
+    [InlineData("banks=5", "{\"banks\":5}")]
+    [InlineData("cmci=off", "{\"cmci\":false}")]
+    [InlineData("ser=off", "{\"recovery\":false}")]
+    [InlineData("ser=on,lmce=off", "{\"recovery\":true,\"local\":false}")]
+    [InlineData("off", "{\"off\":true}")]
+    [InlineData("banks=0", "{\"banks\":0}")]
+    [InlineData("banks=33", "{\"banks\":33}")]
+    [InlineData("ser=off,lmce=on", "{\"recovery\":false,\"local\":true}")]
+    public void Machine_checks_mean_the_same_to_both(string text, string? json)
+    {
+        Cpu.MachineCheck.MachineCheckOptions? option = null, api = null;
+        string? refused = null;
+        try
+        {
+            option = MachineCheckOption.Architecture(text);
+        }
+        catch (UsageException bad)
+        {
+            refused = bad.Message;
+        }
+
+        try
+        {
+            api = new SpecReader(null).Read(new() { MachineCheck = json == null ? null : MachineCheckSpec.Parser.ParseJson(json) }, "spec").Config.MachineCheck;
+            Assert.Null(refused);
+        }
+        catch (RpcException)
+        {
+            Assert.NotNull(refused);
+        }
+
+        Assert.Equal(option, api);
+    }
+
+    [Theory]
+    [InlineData("edu", "{}")]
+    [InlineData("dma-mask=0xfff", "{\"dma_mask\":4095}")]
+    [InlineData("dma-mask=4095,rogue=on", "{\"dma_mask\":4095,\"rogue\":true}")]
+    public void The_edu_device_means_the_same_to_both(string text, string json) => Assert.Equal(
+        DeviceOptions.Edu(text), new SpecReader(null).Read(new() { Edu = EduSpec.Parser.ParseJson(json) }, "spec").Config.Edu);
 
     [Fact]
     public void VT_d_means_the_same_to_both()
