@@ -22,8 +22,9 @@ internal sealed class DmaRecorder(
 
     readonly Dictionary<int, DmaBuffer> inFlight = [];
     readonly List<DmaBuffer> ended = [];
+    readonly List<int> shared = [];
     readonly List<(bool IsMap, ulong Last)> asked = [];
-    readonly Dictionary<ulong, (ulong Time, bool IsOwn)> carriers = [];
+    readonly Dictionary<ulong, (ulong Time, int Exit, bool IsOwn)> carriers = [];
     IommuExit pending = new(0);
     int pages;
 
@@ -127,7 +128,7 @@ internal sealed class DmaRecorder(
             var (isMap, last) = asked[i];
             if (isMap)
             {
-                carriers[last] = (exit.Time, i == ownMap);
+                carriers[last] = (exit.Time, Exits.Count - 1, i == ownMap);
             }
             else if (ended.FindIndex(b => LastByte(b.Address, b.Bytes) == last) is >= 0 and var at)
             {
@@ -207,28 +208,41 @@ internal sealed class DmaRecorder(
         var queue = (int)Number(details, "sqid ");
         inFlight[queue << 16 | (int)Number(details, "cid ")] = buffer;
         var wasAsked = carriers.Remove(LastByte(first, length), out var carrier);
-        if (wasAsked && !carrier.IsOwn && !IsOwnNotification(carrier.Time))
+        if (wasAsked && carrier.IsOwn)
+        {
+            Exits[carrier.Exit].CompletesMap = true;
+        }
+        else if (wasAsked)
         {
             CarriedMaps++;
+            shared.Add(carrier.Exit);
         }
 
         Insert(new(wasAsked ? carrier.Time : clock.Now, buffer, queue, true));
     }
 
     /// <summary>
-    /// The MAP requests of a buffer went along with another's notification. If UNMAP requests came to wait before its own, that
-    /// one was for them alone; by itself it looks like a flush.
+    /// Ends the recording. Where UNMAP requests wait for somebody's notification, one by itself looks like a flush; but soon
+    /// after another processor's notification took MAP requests along, it is the one that was meant for those.
     /// </summary>
-    bool IsOwnNotification(ulong after)
+    public void Finish()
     {
-        var at = isDeferred ? Exits.FindLastIndex(e => e.Time <= after || e is { Maps: 0, IsForMap: false }) : -1;
-        if (at < 0 || Exits[at].Time <= after)
+        var soon = clock.ToCycles(50, 1_000_000);
+        foreach (var at in isDeferred ? shared : [])
         {
-            return false;
+            // Processors have times of their own: what comes after may have an earlier one.
+            var time = Exits[at].Time;
+            var own = Exits.FindIndex(at + 1, e => e is { Maps: 0, IsForMap: false } || e.Time > time + soon);
+            if (own >= 0 && Exits[own] is { IsForMap: false, Maps: 0 } found && found.Time + soon > time && found.Time < time + soon)
+            {
+                found.IsForMap = true;
+                CarriedMaps--;
+            }
         }
 
-        Exits[at].IsForMap = true;
-        return true;
+        // One that took along only a part of a mapping under way was also meant for one that had gone along with another.
+        CarriedMaps -= shared.Count == 0 ? 0 : Exits.Count(static e => e is { IsForMap: true, Maps: > 0, CompletesMap: false });
+        shared.Clear();
     }
 
     static ulong LastByte(ulong address, int bytes) => (address + (ulong)bytes - 1) | 0xFFF;

@@ -72,6 +72,9 @@ internal sealed record IommuExit(ulong Time)
     /// <summary>It made a mapping usable; false: it ended some.</summary>
     public bool IsForMap { get; set; }
 
+    /// <summary>Its last MAP request was the last one of a buffer.</summary>
+    public bool CompletesMap { get; set; }
+
     /// <summary>Nothing was asked of the unit.</summary>
     public bool IsIdle => Pages + Domains + Pasids + Others + Waits + Maps + Unmaps == 0;
 }

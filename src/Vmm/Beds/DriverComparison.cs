@@ -1,3 +1,4 @@
+using System.Globalization;
 using Vmm.GuestDma;
 using Vmm.Machine;
 
@@ -31,6 +32,7 @@ internal sealed record DriverComparison(DmaTally Driver, DmaTally Layer, IReadOn
     public static DriverComparison Of(MachineConfig machine, DmaRecorder recorder, ulong end, DmaPolicy policy, int hertz = 250)
     {
         DmaRecorder Replay(DmaPolicy by) => DmaReplay.Run(machine.Vtd, machine.VirtioIommu, by, machine.MemoryBytes, recorder.Steps, end);
+        recorder.Finish();
         var layer = Replay(policy);
         var differences = new List<DriverDifference>();
         var problems = new List<string>();
@@ -123,15 +125,21 @@ internal sealed record DriverComparison(DmaTally Driver, DmaTally Layer, IReadOn
             return;
         }
 
+        List<ulong> Flushes(FlushRule rule, (ulong Lag, ulong Early) at) => rule.Exits(recorder.Steps, end, seen[^1] - at.Early, isViommu, at.Lag);
+        var queues = recorder.Steps.Select(static s => s.Queue).Distinct().Order().ToList();
         var linux = FlushRule.Linux(hertz);
+        var candidates =
+            from timekeeper in queues.Count > 1 ? queues.Prepend(0) : [0]
+            from at in Lags
+            select (Rule: linux with { Timekeeper = timekeeper }, At: at);
+        var found = candidates.FirstOrDefault(c => IsNear(Flushes(c.Rule, c.At), seen));
+        linux = found.Rule ?? linux;
         FlushRule[] rules =
         [
             FlushRule.Layer, FlushRule.Layer with { Capacity = linux.Capacity, FlushesBefore = true },
             FlushRule.Layer with { Capacity = linux.Capacity, FlushesBefore = true, RunsOn = true }, linux with { PerQueue = false }, linux,
         ];
-        List<List<ulong>> Flushes((ulong Lag, ulong Early) at) =>
-            [.. rules.Select((r, i) => r.Exits(recorder.Steps, end, seen[^1] - at.Early, isViommu, i == 0 ? 0 : at.Lag))];
-        var best = Lags.Select(Flushes).FirstOrDefault(f => IsNear(f[^1], seen)) ?? Flushes(Lags[0]);
+        var best = rules.Select((r, i) => Flushes(r, i == 0 ? default : found.At)).ToList();
         Check(problems, "the layer flushes", best[0], Ends(layer));
         Check(problems, "Linux flushes", best[^1], seen);
         string[] names = [DriverDifferences.QueueSize, DriverDifferences.TimerRunsOn, DriverDifferences.TimerTicks, DriverDifferences.QueuePerProcessor];
@@ -149,9 +157,11 @@ internal sealed record DriverComparison(DmaTally Driver, DmaTally Layer, IReadOn
 
     static void Check(List<string> problems, string what, List<ulong> expected, List<ulong> seen)
     {
+        static string At(IEnumerable<ulong> times) =>
+            string.Join(", ", times.Take(16).Select(static t => string.Create(CultureInfo.InvariantCulture, $"{t / (1000.0 * Microsecond):F3}")));
         if (!IsNear(expected, seen))
         {
-            problems.Add($"{what} {seen.Count} times where its rule says {expected.Count}, or not when it says");
+            problems.Add($"{what} at {At(seen)} ms; its rule says {At(expected)}");
         }
     }
 }

@@ -56,7 +56,7 @@ internal static class DriverDifferences
             "a full queue leaves the timer as it is: it flushes what came since (`fq_flush_timeout`)",
             "a flush stops the timer; it starts with the next range"),
         (TimerTicks,
-            "10 ms in whole ticks and one more, because the timer wheel ends nothing early: 12 to 16 ms at 250 Hz",
+            "10 ms in whole ticks and one more, because the timer wheel ends nothing early: 12 to 16 ms at 250 Hz, and a tick later on a processor whose tick comes before that of the one that counts them",
             "10 ms by the virtual clock"),
         (QueuePerProcessor,
             "each processor has a ring of its own for the ranges that it unmaps; a flush is for all of them (`queue_iova`)",

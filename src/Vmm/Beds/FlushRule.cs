@@ -14,6 +14,12 @@ namespace Vmm.Beds;
 /// <param name="PerQueue">There is a ring for each submission queue, as interrupts of one go to one processor.</param>
 internal sealed record FlushRule(int Capacity, bool FlushesBefore, bool RunsOn, int TickHertz, bool PerQueue)
 {
+    /// <summary>
+    /// Queue of the processor that counts ticks. A timer of another one, whose own tick comes just before it, ends a tick
+    /// later. 0: no timer does.
+    /// </summary>
+    public int Timekeeper { get; init; }
+
     const ulong Hertz = 2_112_000_000, Timeout = Hertz / 100;
 
     /// <summary>The DMA layer.</summary>
@@ -79,16 +85,16 @@ internal sealed record FlushRule(int Capacity, bool FlushesBefore, bool RunsOn, 
             }
             else if (due == ulong.MaxValue)
             {
-                due = TickHertz == 0 ? step.Time + Timeout : LastTick(step.Time, tick);
+                due = TickHertz == 0 ? step.Time + Timeout : LastTick(step.Time, tick, Timekeeper != 0 && step.Queue != Timekeeper);
             }
         }
 
         return exits;
     }
 
-    ulong LastTick(ulong time, ulong tick)
+    ulong LastTick(ulong time, ulong tick, bool isLate)
     {
         var length = Hertz / (ulong)TickHertz;
-        return time - (time - tick % length) % length + ((ulong)(TickHertz + 99) / 100 + 1) * length;
+        return time - (time - tick % length) % length + ((ulong)(TickHertz + 99) / 100 + (isLate ? 2u : 1)) * length;
     }
 }
