@@ -16,9 +16,9 @@ namespace Vmm.Unit.GuestDma;
 /// </summary>
 public sealed class ReachFuzzTests
 {
-    const int Pages = 40, MostLive = 10, Words = 1024;
+    const int Pages = 24, MostLive = 8, Words = 1024;
 
-    static readonly int Steps = long.TryParse(Environment.GetEnvironmentVariable("VMM_STEPS"), out var steps) ? (int)Math.Clamp(steps / 100, 600, 1_000_000) : 600;
+    static readonly int Steps = long.TryParse(Environment.GetEnvironmentVariable("VMM_STEPS"), out var steps) ? (int)Math.Clamp(steps / 100, 400, 1_000_000) : 400;
 
     sealed record Mapping(Iova Address, int Page, int Offset, int Length, DmaDirection Direction)
     {
