@@ -40,6 +40,19 @@ public enum DmaPolicy
     Adaptive,
 }
 
+/// <summary>Where IO virtual addresses come from.</summary>
+public enum IovaSource
+{
+    /// <summary>One tree with one lock.</summary>
+    Tree,
+
+    /// <summary>Four arenas, each a tree with a lock.</summary>
+    Arenas,
+
+    /// <summary>Magazines of freed ranges for each processor before one tree.</summary>
+    Magazines,
+}
+
 /// <summary>What the DMA layer knows of a device.</summary>
 public sealed record DmaDeviceOptions
 {
@@ -67,8 +80,8 @@ public sealed record DmaDeviceOptions
     /// <summary>The software IO TLB of <see cref="DmaPolicy.Swiotlb"/> and <see cref="DmaPolicy.DynamicSwiotlb"/>.</summary>
     public SwiotlbOptions Swiotlb { get; init; } = new();
 
-    /// <summary>Processors keep freed addresses in magazines of their own; false: every address comes from the one tree.</summary>
-    public bool HasMagazines { get; init; } = true;
+    /// <summary>Where IO virtual addresses come from.</summary>
+    public IovaSource Addresses { get; init; } = IovaSource.Magazines;
 
     /// <summary>Buffers that may be adopted.</summary>
     public int AdoptedBuffers { get; init; } = 16384;

@@ -15,6 +15,8 @@ public sealed class DmaDevice
 {
     const ulong InterruptPages = 0xFEE00;
 
+    const int Arenas = 4;
+
     readonly IIommuDriver? driver;
     readonly Bdf device;
     readonly DmaDeviceOptions options;
@@ -56,16 +58,35 @@ public sealed class DmaDevice
 
         driver.Faults.Own(device, Report);
         Tree = new IovaTree(1, meter, faults);
-        Tree.Reserve(InterruptPages, InterruptPages + 0xFF);
-        if (options.BypassWindow != 0)
-        {
-            Tree.Reserve(options.BypassWindow >> 12, options.BypassWindow + options.RamEnd - 1 >> 12);
-        }
-
+        Reserve(Tree.Reserve);
         Iovas = new(Tree, cpus, () => view.Cpu, meter);
-        translated = new(view, meter, pages, new(view, meter, pages, domain, options.HasMagazines ? Iovas : Tree, options.Mask), options, faults);
+        translated = new(view, meter, pages, new(view, meter, pages, domain, AddressSource(view, meter, faults, domain), options.Mask), options, faults);
         Mapper = translated;
         Policy = DmaPolicy.Strict;
+    }
+
+    IIovaAllocator AddressSource(IGuestView view, CostMeter meter, AllocationFaults faults, IIommuDomain domain)
+    {
+        switch (options.Addresses)
+        {
+            case IovaSource.Tree:
+                return Tree!;
+            case IovaSource.Arenas:
+                var arenas = new IovaArenas(Arenas, Math.Min(options.Mask, domain.Limit) >> 12, () => view.Cpu, meter, faults);
+                Reserve(arenas.Reserve);
+                return arenas;
+            default:
+                return Iovas!;
+        }
+    }
+
+    void Reserve(Action<ulong, ulong> reserve)
+    {
+        reserve(InterruptPages, InterruptPages + 0xFF);
+        if (options.BypassWindow != 0)
+        {
+            reserve(options.BypassWindow >> 12, options.BypassWindow + options.RamEnd - 1 >> 12);
+        }
     }
 
     /// <summary>The DMA API.</summary>

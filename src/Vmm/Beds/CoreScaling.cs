@@ -25,11 +25,12 @@ internal static class CoreScaling
     /// <summary>Processors.</summary>
     public static IReadOnlyList<int> Cores { get; } = [1, 2, 4, 8, 16];
 
-    /// <summary>What is compared: a policy, and whether processors have magazines.</summary>
-    public static IReadOnlyList<(DmaPolicy Policy, bool HasMagazines)> Ways { get; } =
+    /// <summary>What is compared: a policy, and where addresses come from.</summary>
+    public static IReadOnlyList<(DmaPolicy Policy, IovaSource Source)> Ways { get; } =
     [
-        (DmaPolicy.Identity, true), (DmaPolicy.Strict, false), (DmaPolicy.Strict, true), (DmaPolicy.Lazy, false), (DmaPolicy.Lazy, true),
-        (DmaPolicy.Pool, true), (DmaPolicy.Adaptive, true),
+        (DmaPolicy.Identity, IovaSource.Magazines), (DmaPolicy.Strict, IovaSource.Tree), (DmaPolicy.Strict, IovaSource.Magazines),
+        (DmaPolicy.Lazy, IovaSource.Tree), (DmaPolicy.Lazy, IovaSource.Arenas), (DmaPolicy.Lazy, IovaSource.Magazines),
+        (DmaPolicy.Pool, IovaSource.Magazines), (DmaPolicy.Adaptive, IovaSource.Magazines),
     ];
 
     sealed class Core(Gpa[] buffers, bool isMixed)
@@ -43,12 +44,12 @@ internal static class CoreScaling
     }
 
     /// <summary>Operations in a second of all processors together.</summary>
-    public static double Run(DmaPolicy policy, bool hasMagazines, int cores, bool isMixed = false, int operations = 2000)
+    public static double Run(DmaPolicy policy, IovaSource source, int cores, bool isMixed = false, int operations = 2000)
     {
         using var bed = new DmaBed(new()
         {
             Policy = policy, HasDisk = false, MemoryBytes = 256 << 20, Cpus = cores, RegistersExit = false,
-            Vtd = new VtdOptions { AddressWidth = 48 }, Device = new() { HasMagazines = hasMagazines },
+            Vtd = new VtdOptions { AddressWidth = 48 }, Device = new() { Addresses = source },
         });
         var all = Enumerable.Range(0, cores).Select(_ => new Core(Buffers(bed), isMixed)).ToArray();
         for (var i = 0; isMixed && i < Kept * cores; i++)
@@ -147,10 +148,10 @@ internal static class CoreScaling
             | buffers | policy | addresses from | {string.Join(" | ", Cores)} |
             | --- | --- | --- | {string.Join(" | ", Cores.Select(static _ => "---:"))} |
             """);
-        foreach (var (isMixed, (policy, hasMagazines)) in new[] { false, true }.SelectMany(static m => Ways.Select(w => (m, w))).TakeWhile(_ => !stop()))
+        foreach (var (isMixed, (policy, source)) in new[] { false, true }.SelectMany(static m => Ways.Select(w => (m, w))).TakeWhile(_ => !stop()))
         {
-            var found = Cores.Select(c => Run(policy, hasMagazines, c, isMixed)).ToList();
-            var from = policy == DmaPolicy.Identity ? "-" : hasMagazines ? "magazines" : "one tree";
+            var found = Cores.Select(c => Run(policy, source, c, isMixed)).ToList();
+            var from = policy == DmaPolicy.Identity ? "-" : source switch { IovaSource.Tree => "one tree", IovaSource.Arenas => "4 arenas", _ => "magazines" };
             text.WriteLine($"| {(isMixed ? "mixed" : "4 KiB")} | {policy.ToString().ToLowerInvariant()} | {from} | {string.Join(" | ", found.Select(f => string.Create(CultureInfo.InvariantCulture, $"{f / 1e3:F0} ({f / found[0]:F1})")))} |");
         }
     }
