@@ -8,7 +8,8 @@ namespace Vmm.Bench.Rules;
 /// <param name="Why">Why it never matches.</param>
 /// <param name="Rule">The rule; null: none, which shows what the measurement itself is worth.</param>
 /// <param name="IsUsedUp">It fires once before it is measured, and then its count is used up.</param>
-internal sealed record RuleForm(string Point, string Why, FaultRule? Rule, bool IsUsedUp = false);
+/// <param name="IsAsked">Its filters do match, and only its turn never comes: not what the goal is about.</param>
+internal sealed record RuleForm(string Point, string Why, FaultRule? Rule, bool IsUsedUp = false, bool IsAsked = false);
 
 /// <summary>Every way in which a rule can be out of reach of NVMe reads, at every point that they pass.</summary>
 internal static class RuleForms
@@ -30,6 +31,9 @@ internal static class RuleForms
         .. At("completion", new CompletionFault(CompletionFaultKind.Timeout)),
         UsedUp("completion", new CompletionFault(CompletionFaultKind.Status, 0, 6), new() { Opcode = 2 }),
         .. Ways("interrupt", new InterruptFault(InterruptFaultKind.Drop), ("address", Far), ("vector", new() { Vector = 0xEE }), ("time to come", Later), ("another device", Other)),
+        InVain("transfer", new DmaFault(DmaFaultKind.Drop)),
+        InVain("translation", new TranslationFault(5, 0)),
+        InVain("completion", new CompletionFault(CompletionFaultKind.Timeout)),
         UsedUp("interrupt", new InterruptFault(InterruptFaultKind.Drop), new() { Vector = 0x41 }),
     ];
 
@@ -49,6 +53,8 @@ internal static class RuleForms
         ways.Select(w => new RuleForm(point, w.Why, Named(w.Match, action)));
 
     static RuleForm UsedUp(string point, FaultAction action, FaultMatch match) => new(point, "count used up", Named(match with { Count = 1 }, action), true);
+
+    static RuleForm InVain(string point, FaultAction action) => new(point, "nothing: asked each time, nth to come", Named(new() { Nth = 1ul << 60 }, action), IsAsked: true);
 
     static FaultRule Named(FaultMatch match, FaultAction action) => new("never", match.Device == null ? match with { Device = Controller } : match, action);
 }

@@ -11,26 +11,26 @@ namespace Vmm.Platform.Faults;
 /// <param name="FirstInstruction">Fewest instructions retired.</param>
 /// <param name="Opcode">The opcode that all of them name, or <see cref="Any"/>.</param>
 /// <param name="Pasid">The PASID that all of them name, or <see cref="Any"/>.</param>
-/// <param name="Reads">Reads of memory can concern them.</param>
-/// <param name="Writes">Writes of memory can concern them.</param>
-/// <param name="Others">What has no direction can concern them.</param>
+/// <param name="Directions">Directions that can concern them: bit n is the one whose number is n; bit 0, what has none.</param>
 readonly record struct FaultBounds(
-    ulong First, ulong Last, ulong FirstCycle, ulong LastCycle, ulong FirstInstruction, long Opcode, long Pasid, bool Reads, bool Writes, bool Others)
+    ulong First, ulong Last, ulong FirstCycle, ulong LastCycle, ulong FirstInstruction, long Opcode, long Pasid, int Directions)
 {
     /// <summary>The rules name several, or none.</summary>
     public const long Any = -2;
+
+    const int EveryDirection = 1 << 0 | 1 << (int)FaultDirection.Read | 1 << (int)FaultDirection.Write;
 
     /// <summary>A request without opcode or PASID.</summary>
     public const long Without = -1;
 
     /// <summary>Everything.</summary>
-    public static FaultBounds All => new(0, ulong.MaxValue, 0, ulong.MaxValue, 0, Any, Any, true, true, true);
+    public static FaultBounds All => new(0, ulong.MaxValue, 0, ulong.MaxValue, 0, Any, Any, EveryDirection);
 
     /// <summary>Nothing.</summary>
     public static FaultBounds None => default;
 
     /// <summary>No rule can match anything.</summary>
-    public bool IsNone => !(Reads || Writes || Others);
+    public bool IsNone => Directions == 0;
 
     /// <summary>It depends on the opcode whether rules can match.</summary>
     public bool NamesOpcode => !IsNone && Opcode != Any;
@@ -62,12 +62,7 @@ readonly record struct FaultBounds(
     }
 
     /// <summary>True when rules can concern requests with a direction.</summary>
-    public bool HasDirection(FaultDirection? direction) => direction switch
-    {
-        FaultDirection.Read => Reads,
-        FaultDirection.Write => Writes,
-        _ => Others,
-    };
+    public bool HasDirection(FaultDirection? direction) => (Directions >> (int)direction.GetValueOrDefault() & 1) != 0;
 
     static FaultBounds Of(ArmedRule rule)
     {
@@ -81,10 +76,10 @@ readonly record struct FaultBounds(
         var only = rule.Rule.Action is DmaFault { IsForWrites: true } ? FaultDirection.Write : match.Direction;
         return new(
             range.Start, match.Address == null ? ulong.MaxValue : range.Start + (range.Length - 1), rule.FirstCycle, rule.LastCycle, match.Instructions?.From ?? 0,
-            match.Opcode ?? Any, match.Pasid ?? Any, only != FaultDirection.Write, only != FaultDirection.Read, only == null);
+            match.Opcode ?? Any, match.Pasid ?? Any, only is { } one ? 1 << (int)one : EveryDirection);
     }
 
     static FaultBounds Join(FaultBounds a, FaultBounds b) => new(
         Math.Min(a.First, b.First), Math.Max(a.Last, b.Last), Math.Min(a.FirstCycle, b.FirstCycle), Math.Max(a.LastCycle, b.LastCycle), Math.Min(a.FirstInstruction, b.FirstInstruction),
-        a.Opcode == b.Opcode ? a.Opcode : Any, a.Pasid == b.Pasid ? a.Pasid : Any, a.Reads || b.Reads, a.Writes || b.Writes, a.Others || b.Others);
+        a.Opcode == b.Opcode ? a.Opcode : Any, a.Pasid == b.Pasid ? a.Pasid : Any, a.Directions | b.Directions);
 }

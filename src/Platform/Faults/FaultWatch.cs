@@ -33,8 +33,8 @@ struct FaultWatch
     public void Focus(uint? opcode)
     {
         var now = bounds.HasOpcode(opcode) ? pages : 0;
-        reads = bounds.Reads ? now : 0;
-        writes = bounds.Writes ? now : 0;
+        reads = bounds.HasDirection(FaultDirection.Read) ? now : 0;
+        writes = bounds.HasDirection(FaultDirection.Write) ? now : 0;
     }
 
     /// <summary>False: no rule can match a read in the page now.</summary>
