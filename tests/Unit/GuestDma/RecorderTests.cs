@@ -118,6 +118,33 @@ public sealed class RecorderTests
         Assert.Equal(1, recorder.Idle);
     }
 
+    /// <summary>The first processor's requests go along with the second's; what it then notifies of is only an UNMAP that came to wait.</summary>
+    [Fact]
+    public void A_notification_soon_after_a_shared_one_is_no_flush()
+    {
+        (tables[0x10], tables[0x11]) = (0x5000, 0x8000);
+        var recorder = Create(isDeferred: true);
+        void Map(int page) => recorder.Write("virtio_iommu_map", $"domain=1 virt_start=0x{page:x}000 virt_end=0x{page:x}fff phys_start=0x5000 flags=2");
+        void Unmap() => recorder.Write("virtio_iommu_unmap", "domain=1 virt_start=0x30000 virt_end=0x30fff");
+        void Notify() => recorder.Write("kvm_mmio", $"mmio write len 2 gpa 0x{Registers:x} val 0x0");
+        Map(0x10);
+        Map(0x11);
+        Notify();
+        Unmap();
+        Notify();
+        Begin(recorder, 1, 0x10000, 0, 4096);
+        Begin(recorder, 2, 0x11000, 0, 4096);
+        Assert.Equal(1, recorder.CarriedMaps);
+        recorder.Finish();
+        Assert.Equal(0, recorder.CarriedMaps);
+        Assert.Equal(new(Buffers: 2, MapExits: 2, Maps: 2, Unmaps: 1), recorder.Tally);
+        clock.Charge(clock.Hertz);
+        Unmap();
+        Notify();
+        recorder.Finish();
+        Assert.Equal(1, recorder.Tally.UnmapExits);
+    }
+
     [Fact]
     public void Segments_of_descriptors_are_followed_and_a_circle_of_them_ends()
     {
