@@ -323,7 +323,8 @@ public sealed unsafe class CodeCache : ICodeWatcher, IDisposable
     bool TryFetchAcross(
         Vcpu cpu, CpuState* s, Decoder decoder, ulong rip, ulong linear, ulong physical, int available, ref Instruction instruction, ref ulong second)
     {
-        if (available < 4096 - (int)(physical & 0xFFF))
+        var limited = (s->Mode & (Vcpu.ModeFlat | Vcpu.Mode64)) == 0;
+        if (available < 4096 - (int)(physical & 0xFFF) || (limited && s->Cs.Limit != uint.MaxValue && s->Cs.Limit - rip < (ulong)available))
         {
             // The code segment ends inside the instruction.
             return cpu.Fail(null, Vector.GP, 0);

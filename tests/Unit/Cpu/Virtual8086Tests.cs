@@ -202,4 +202,14 @@ public sealed unsafe class Virtual8086Tests
         Assert.Equal(0xABCDu, m.Stack(6));
         Assert.Equal(Task1, m.State->Tr.Selector);
     }
+
+    [Fact]
+    public void An_instruction_across_the_end_of_the_code_segment_is_GP()
+    {
+        using var m = Machine(3, a => a.jmp(0xFFFFul));
+        m.Memory.TryWrite(new((Segment << 4) + 0xFFFFu), [0x00, 0x00]);
+        m.Run();
+        Assert.Equal(13, m.Handler);
+        Assert.Equal(0xFFFFu, m.Stack(1));
+    }
 }
