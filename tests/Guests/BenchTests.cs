@@ -63,6 +63,21 @@ public sealed partial class BenchTests : IDisposable
         Assert.Contains("vmm: interrupted", await error, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("static", "| 1 GiB |")]
+    [InlineData("network", "| 64 KiB cut by the card, as a list |")]
+    [InlineData("swiotlb", "| 34816 KiB | 1 | IOMMU, strict |")]
+    [InlineData("host", "| dictionary and copy |")]
+    public async Task An_experiment_ends_with_its_last_row_and_success(string experiment, string row)
+    {
+        using var process = Start("bench", "dma", "--experiment", experiment);
+        var error = process.StandardError.ReadToEndAsync();
+        var lines = (await process.StandardOutput.ReadToEndAsync()).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.True(process.WaitForExit(MostMilliseconds), "the program hangs");
+        Assert.Equal((0, ""), (process.ExitCode, await error));
+        Assert.StartsWith(row, lines[^1], StringComparison.Ordinal);
+    }
+
     static Process Start(params string[] arguments) => Process.Start(new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "vmm.dll"), .. arguments])
     {
         RedirectStandardOutput = true, RedirectStandardError = true,

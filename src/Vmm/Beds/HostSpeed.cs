@@ -29,7 +29,8 @@ internal static class HostSpeed
 
     static DmaBed Bed(DmaPolicy policy) => new(new()
     {
-        Policy = policy, HasDisk = false, MemoryBytes = 64 << 20, Vtd = policy < DmaPolicy.Bypass ? null : new VtdOptions { AddressWidth = 48 },
+        Policy = policy, HasDisk = false, MemoryBytes = 64 << 20, Device = new() { Swiotlb = new() { Bytes = 1 << 20, Forced = true } },
+        Vtd = policy < DmaPolicy.Bypass ? null : new VtdOptions { AddressWidth = 48 },
     });
 
     static (double Nanoseconds, long Allocated) Measure(DmaBed bed)
