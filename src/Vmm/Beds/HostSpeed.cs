@@ -29,7 +29,7 @@ internal static class HostSpeed
 
     static DmaBed Bed(DmaPolicy policy) => new(new()
     {
-        Policy = policy, HasDisk = false, MemoryBytes = 64 << 20, Device = new() { Swiotlb = new() { Bytes = 1 << 20, Forced = true } },
+        Policy = policy, HasDisk = false, MemoryBytes = 64 << 20, Device = new() { Swiotlb = new() { Bytes = 256 << 10, StartBytes = 256 << 10, Forced = true } },
         Vtd = policy < DmaPolicy.Bypass ? null : new VtdOptions { AddressWidth = 48 },
     });
 
