@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Text;
+using Vmm.Firmware.Compression;
 using Vmm.Platform.Memory;
 
 namespace Vmm.Firmware.Boot;
@@ -9,6 +10,12 @@ public static class BootLoader
 {
     const int BiosDataArea = 0x400, SerialPorts = 0, ExtendedBiosSegment = 0x0E, ConventionalKib = 0x13;
     const ushort Com1 = 0x3F8;
+    const int LargestImage = 256 << 20;
+
+    /// <summary>A file that boot loaders unpack on the way, as GRUB does: the image in it; any other file as it is.</summary>
+    /// <exception cref="ImageException">The packed data is damaged or unpacks to more than 256 MiB.</exception>
+    public static ReadOnlyMemory<byte> Unpack(ReadOnlyMemory<byte> file) =>
+        Decompressor.Detect(file.Span) == CompressionFormat.None ? file : Decompressor.Unpack(file, LargestImage, 4L * file.Length);
 
     /// <summary>
     /// The protocol for an image by its content: a bzImage is unpacked when it holds a kernel that we can unpack, else

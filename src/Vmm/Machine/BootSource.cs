@@ -45,7 +45,8 @@ public sealed record BootSource
     /// <exception cref="ImageException">A file cannot be read or booted.</exception>
     public BootPlan Plan(VirtualMachine machine)
     {
-        var image = Kernel != null ? ImageFile.Read(Kernel, "kernel") : BuiltInGuest.Build(Guest);
+        ReadOnlyMemory<byte> image = Kernel != null ? ImageFile.Read(Kernel, "kernel") : BuiltInGuest.Build(Guest);
+        image = Flat != null || Protocol == BootProtocol.Flat ? image : BootLoader.Unpack(image);
         var protocol = Protocol != BootProtocol.Auto ? Protocol : Flat != null ? BootProtocol.Flat : BootLoader.Detect(image);
         return BootLoader.Plan(new()
         {

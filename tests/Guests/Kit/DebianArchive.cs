@@ -70,8 +70,8 @@ internal static class DebianArchive
         return code == 0 && Find(name) is { } path ? path : Give($"Debian package {name} cannot be had: {error.Trim()}");
     }
 
-    /// <summary>The image package that a kernel meta package depends on.</summary>
-    public static string Resolve(string meta)
+    /// <summary>The package with this beginning of its name that a meta package depends on: a kernel's image.</summary>
+    public static string Resolve(string meta, string start = "linux-image-")
     {
         var marker = Path.Combine(Folder, meta + ".name");
         if (File.Exists(marker))
@@ -89,10 +89,10 @@ internal static class DebianArchive
                 (code, output, _) = Run("apt-cache", ["depends", "--important", meta]);
             }
 
-            var image = output.Split('\n').Select(l => l.Trim()).FirstOrDefault(l => l.StartsWith("Depends: linux-image-", StringComparison.Ordinal));
+            var image = output.Split('\n').Select(l => l.Trim()).FirstOrDefault(l => l.StartsWith("Depends: " + start, StringComparison.Ordinal));
             if (image == null)
             {
-                return Give($"{meta}: apt-cache knows no kernel image for it");
+                return Give($"{meta}: apt-cache knows no {start} package for it");
             }
 
             var name = image["Depends: ".Length..];

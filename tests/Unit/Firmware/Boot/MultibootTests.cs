@@ -21,6 +21,21 @@ public sealed class MultibootTests
     }
 
     [Fact]
+    public void A_packed_file_gives_the_image_in_it()
+    {
+        var image = Elf32(0x100010, 0x100000, Kernel(), 0x2000);
+        using var packed = new MemoryStream();
+        using (var gzip = new System.IO.Compression.GZipStream(packed, System.IO.Compression.CompressionMode.Compress, leaveOpen: true))
+        {
+            gzip.Write(image);
+        }
+
+        Assert.Equal(image, BootLoader.Unpack(packed.ToArray()).ToArray());
+        Assert.Equal(image, BootLoader.Unpack(image).ToArray());
+        Assert.Throws<ImageException>(() => BootLoader.Unpack(packed.ToArray().AsMemory(0, (int)packed.Length - 6)));
+    }
+
+    [Fact]
     public void An_elf64_image_is_loaded_by_physical_address_and_its_virtual_entry_translated()
     {
         var image = Elf64(0xFFFFFFFF80100020, [], new Segment(0x100000, Kernel(), 0x2000, 0xFFFFFFFF80100000));
