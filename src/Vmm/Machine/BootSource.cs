@@ -41,6 +41,9 @@ public sealed record BootSource
     /// <summary>Load address of a flat image.</summary>
     public FlatStart? Flat { get; init; }
 
+    /// <summary>Command line of an image that is given none: multiboot and flat images are no Linux kernels and count their arguments.</summary>
+    public static string DefaultFor(BootProtocol protocol) => protocol is BootProtocol.Multiboot or BootProtocol.Flat ? "" : DefaultCommandLine;
+
     /// <summary>Reads the files and lays them out for a machine.</summary>
     /// <exception cref="ImageException">A file cannot be read or booted.</exception>
     public BootPlan Plan(VirtualMachine machine)
@@ -54,7 +57,7 @@ public sealed record BootSource
             Image = image,
             ImageName = Kernel ?? "built-in",
             Protocol = protocol,
-            CommandLine = CommandLine ?? (Kernel != null && protocol is not (BootProtocol.Multiboot or BootProtocol.Flat) ? DefaultCommandLine : ""),
+            CommandLine = CommandLine ?? (Kernel != null ? DefaultFor(protocol) : ""),
             Modules = [.. Initrds.Select(module => new BootModule(module.Text, ImageFile.Read(module.Path, "initrd")))],
             Flat = Flat,
             Acpi = machine.BuildAcpi(),

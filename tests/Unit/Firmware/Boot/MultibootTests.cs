@@ -16,6 +16,7 @@ public sealed class MultibootTests
         Assert.Equal(BootProtocol.Multiboot, guest.Plan.Protocol);
         Assert.Equal(CpuMode.Protected32, guest.Entry.Mode);
         Assert.Equal(0x2BADB002UL, guest.Entry.Rax);
+        Assert.Equal((0UL, 0x3FF), (guest.Entry.Idt.Base, guest.Entry.Idt.Limit));
         Assert.Equal(0x100010UL, guest.Entry.Rip);
         Assert.Equal(0x1BADB002u, guest.U32(0x100000));
     }
