@@ -100,10 +100,6 @@ public sealed unsafe partial class Vcpu
 
                 s->Efer |= Cr.EferLMA;
             }
-            else if ((s->Cr4 & Cr.Cr4PAE) != 0 && !TryLoadPdptes(s->Cr3))
-            {
-                return false;
-            }
         }
         else if (!paging && (old & Cr.Cr0PG) != 0 && (s->Efer & Cr.EferLMA) != 0)
         {
@@ -113,6 +109,13 @@ public sealed unsafe partial class Vcpu
             }
 
             s->Efer &= ~Cr.EferLMA;
+        }
+
+        // SDM 3A §4.4.1: a change of PG, CD or NW loads the page-directory-pointer entries anew.
+        if (paging && (s->Cr4 & Cr.Cr4PAE) != 0 && (s->Efer & Cr.EferLMA) == 0 && ((old ^ value) & (Cr.Cr0PG | Cr.Cr0CD | Cr.Cr0NW)) != 0
+            && !TryLoadPdptes(s->Cr3))
+        {
+            return false;
         }
 
         s->Cr0 = value;

@@ -65,4 +65,32 @@ public sealed unsafe class RegisterWriteTests
         m.Cpu.TryWriteMsr(0x1A0, 1);
         Assert.True(m.Cpu.TryWriteMsr(0xC000_0080, m.State->Efer | NXE));
     }
+
+    [Theory]
+    [InlineData(Cr.Cr0CD, true)]
+    [InlineData(Cr.Cr0TS, false)]
+    public void A_change_of_CD_loads_the_page_directory_pointers_anew(ulong bit, bool loads)
+    {
+        const uint Pointers = 0x40000;
+        using var m = new ProtectedMachine();
+        for (var i = 0u; i < 512; i++)
+        {
+            m.Memory.TryWrite(new(0x41000 + i * 8), (ulong)i << 21 | 0x87);
+        }
+
+        m.Memory.TryWrite(new(Pointers), 0x41001ul);
+        m.State->Cr4 |= Cr.Cr4PAE;
+        Assert.True(m.Cpu.TryWriteCr3(Pointers));
+        Assert.True(m.Cpu.TryWriteCr0(m.State->Cr0 | Cr.Cr0PG));
+        m.Memory.TryWrite(new(Pointers + 8), 0x7ul);
+        m.Load(ProtectedMachine.CodeAt, 32, a =>
+        {
+            a.mov(eax, (uint)(m.State->Cr0 | bit));
+            a.mov(cr0, eax);
+            a.mov(al, 0);
+            a.hlt();
+        });
+        m.Run();
+        Assert.Equal(loads ? 13 : 0, m.Handler);
+    }
 }
