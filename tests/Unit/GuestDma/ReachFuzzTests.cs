@@ -237,9 +237,12 @@ public sealed class ReachFuzzTests
         var isWritten = world.Bed.Port.TryWrite(new Iova(address + (ulong)world.Random.Next(Words) * 4), mark);
         CheckMemory(world, policy, live, isStale);
         Assert.True(isWritten || live is not { Writable: true }, "a mapping cannot be written");
-        Assert.False(world.IsDirect && isWritten && live is not { Writable: true } && !isStale, "a page is written without the right");
+        Assert.False(world.IsDirect && isWritten && live is not { Writable: true } && !isStale && !IsMessage(address), $"0x{address:x} is written without the right");
         return isRead || isWritten;
     }
+
+    /// <summary>A write there is an interrupt and reaches no memory (SDM 3A §11.11.1); virtio-iommu lets it pass, as its probe says.</summary>
+    static bool IsMessage(ulong address) => address >> 20 == 0xFEE;
 
     static void CheckRead(World world, DmaPolicy policy, ulong address, Mapping? live, bool isStale, uint[] words)
     {
