@@ -16,6 +16,16 @@ public sealed partial class BenchTests : IDisposable
     public void Dispose() => Directory.Delete(folder, true);
 
     [Fact]
+    public async Task A_load_that_does_not_fit_names_its_options()
+    {
+        using var process = Start("bench", "dma", "--bytes", "4194304", "--depth", "10000", "--load", "read", "--policy", "strict", "--iommu", "vtd", "--profile", "haswell");
+        var error = await process.StandardError.ReadToEndAsync();
+        Assert.True(process.WaitForExit(MostMilliseconds), "the program hangs");
+        Assert.Equal(2, process.ExitCode);
+        Assert.Contains("--bytes 4194304, --depth 10000, --policy strict: load: not enough memory for the buffers", error);
+    }
+
+    [Fact]
     public async Task Ctrl_C_leaves_whole_rows_of_every_format_and_success()
     {
         string csv = Path.Combine(folder, "t.csv"), json = Path.Combine(folder, "t.json"), page = Path.Combine(folder, "t.html");

@@ -36,7 +36,7 @@ public sealed class BlockLoad : ILoad
     /// <param name="machine">What it runs on.</param>
     /// <param name="plan">What it does.</param>
     /// <param name="diskBlocks">Blocks of 4 KiB on the disk; each starts with its number plus one.</param>
-    /// <exception cref="InvalidOperationException">Not enough memory for the buffers.</exception>
+    /// <exception cref="LoadException">Not enough memory for the buffers.</exception>
     public BlockLoad(MeasuredMachine machine, BlockPlan plan, ulong diskBlocks)
     {
         this.machine = machine;
@@ -54,7 +54,7 @@ public sealed class BlockLoad : ILoad
         {
             if (!machine.Pages.TryAllocate(0, AllocationSite.Buffer, out allocated[i]))
             {
-                throw new InvalidOperationException("load: not enough memory for the buffers");
+                throw new LoadException("load: not enough memory for the buffers");
             }
         }
 
@@ -97,7 +97,7 @@ public sealed class BlockLoad : ILoad
             done += reaped;
             if (reaped == 0 && done < operations && !machine.Wait())
             {
-                throw new InvalidOperationException("load: the device does not answer");
+                throw new LoadException("load: the device does not answer");
             }
         }
     }
@@ -145,7 +145,7 @@ public sealed class BlockLoad : ILoad
 
         if (!queues[queue].TryTransfer(plan.Write, blocks[at], (int)count, buffers[at].AsSpan(0, lengths[at]), at))
         {
-            throw new InvalidOperationException("load: the driver takes no command");
+            throw new LoadException("load: the driver takes no command");
         }
 
         queues[queue].Ring();

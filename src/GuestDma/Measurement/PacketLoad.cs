@@ -23,7 +23,7 @@ public sealed class PacketLoad : ILoad
 
     /// <param name="machine">What it runs on.</param>
     /// <param name="application">Cycles of everything of a packet pair that is not mapping.</param>
-    /// <exception cref="InvalidOperationException">Not enough memory, or the ring cannot be mapped.</exception>
+    /// <exception cref="LoadException">Not enough memory, or the ring cannot be mapped.</exception>
     public PacketLoad(MeasuredMachine machine, ulong application)
     {
         this.machine = machine;
@@ -32,13 +32,13 @@ public sealed class PacketLoad : ILoad
         {
             if (!machine.Pages.TryAllocate(0, AllocationSite.Buffer, out receive[i]) || !machine.Pages.TryAllocate(0, AllocationSite.Buffer, out transmit[i]))
             {
-                throw new InvalidOperationException("load: not enough memory for the rings");
+                throw new LoadException("load: not enough memory for the rings");
             }
 
             receiveAddress[i] = Dma.MapPage(receive[i], 4096, DmaDirection.FromDevice, DmaAttributes.PersistentStreaming);
             if (receiveAddress[i] == IDmaMapper.MappingError)
             {
-                throw new InvalidOperationException("load: a receive buffer cannot be mapped");
+                throw new LoadException("load: a receive buffer cannot be mapped");
             }
         }
     }
@@ -105,7 +105,7 @@ public sealed class PacketLoad : ILoad
         payload[at] = Dma.MapPage(transmit[at] + 1024, PacketBytes, DmaDirection.ToDevice);
         if (header[at] == IDmaMapper.MappingError || payload[at] == IDmaMapper.MappingError)
         {
-            throw new InvalidOperationException("load: a packet cannot be mapped");
+            throw new LoadException("load: a packet cannot be mapped");
         }
 
         Device(payload[at], write: false);

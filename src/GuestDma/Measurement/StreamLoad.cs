@@ -47,7 +47,7 @@ public sealed class StreamLoad : ILoad
 
     /// <param name="machine">What it runs on.</param>
     /// <param name="plan">What it does.</param>
-    /// <exception cref="InvalidOperationException">Not enough memory for the buffers.</exception>
+    /// <exception cref="LoadException">Not enough memory for the buffers.</exception>
     public StreamLoad(MeasuredMachine machine, StreamPlan plan)
     {
         this.machine = machine;
@@ -64,7 +64,7 @@ public sealed class StreamLoad : ILoad
         {
             if (!machine.Pages.TryAllocate(order, AllocationSite.Buffer, out pages[i]))
             {
-                throw new InvalidOperationException("load: not enough memory for the buffers");
+                throw new LoadException("load: not enough memory for the buffers");
             }
         }
     }
