@@ -3,6 +3,7 @@ using Vmm.Bench.Dma;
 using Vmm.Bench.Engines;
 using Vmm.Bench.Fio;
 using Vmm.Bench.Image;
+using Vmm.Bench.Layer;
 using Vmm.Bench.Ledger;
 using Vmm.Bench.Reporting;
 using Vmm.Bench.Rules;
@@ -16,6 +17,7 @@ internal static class Program
         usage: bench cpu  [--quick] [--rounds N] [--engines vmm,qemu,icount,bochs] [--loops alu,memory,...] [--output FILE]
                bench boot --kernel FILE [--initrd FILE] [--append TEXT] [--until TEXT] [--memory MIB] [--engines vmm,qemu]
                bench dma  [--quick] [--rounds N] [--output FILE]
+               bench layer [--quick] [--rounds N] [--output FILE]
                bench rules [PART] [--quick] [--rounds N] [--output FILE]
                bench control [--quick] [--rounds N] [--output FILE]
                bench ledger [--kernel FILE] [--initrd FILE] [--append TEXT] [--rounds N] [--output FILE]
@@ -33,12 +35,13 @@ internal static class Program
                 "cpu" => CpuComparison.Run(options),
                 "boot" => BootComparison.Run(options),
                 "dma" => DmaComparison.Run(options),
+                "layer" => LayerSpeed.Run(options),
                 "rules" => RuleComparison.Run(options),
                 "control" => ControlComparison.Run(options),
                 "ledger" => LedgerComparison.Run(options),
                 "fio" => FioComparison.Run(options),
                 "image" => WriteImage(options),
-                _ => throw new FormatException($"'{options.Verb}' is not cpu, boot, dma, rules, control, ledger, fio or image"),
+                _ => throw new FormatException($"'{options.Verb}' is not cpu, boot, dma, layer, rules, control, ledger, fio or image"),
             };
         }
         catch (FormatException bad)

@@ -77,7 +77,6 @@ public sealed partial class BenchTests : IDisposable
     [InlineData("static", "| 1 GiB |")]
     [InlineData("network", "| 64 KiB cut by the card, as a list |")]
     [InlineData("swiotlb", "| 34816 KiB | 1 | IOMMU, strict |")]
-    [InlineData("host", "| dictionary and copy |")]
     public async Task An_experiment_ends_with_its_last_row_and_success(string experiment, string row)
     {
         using var process = Start("bench", "dma", "--experiment", experiment);

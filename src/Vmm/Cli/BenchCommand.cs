@@ -10,7 +10,7 @@ internal static class BenchCommand
     /// <summary>Builds the command.</summary>
     public static Command Create()
     {
-        var experiment = new Option<string>("--experiment") { Description = "table, paper (pools beside their publication), beyond (past the pools' limits), static (1:1 tables with small and large leaves), network (a packet stream), cores (1 to 16 processors), swiotlb (a device limited to 1 GiB), or host (how fast the layer itself runs here)", DefaultValueFactory = _ => "table" };
+        var experiment = new Option<string>("--experiment") { Description = "table, paper (pools beside their publication), beyond (past the pools' limits), static (1:1 tables with small and large leaves), network (a packet stream), cores (1 to 16 processors) or swiotlb (a device limited to 1 GiB)", DefaultValueFactory = _ => "table" };
         var load = new Option<string?>("--load") { Description = "only this load: " + string.Join(", ", Enum.GetNames<DmaLoad>()).ToLowerInvariant() };
         var policy = new Option<string?>("--policy") { Description = "only this policy" };
         var iommu = new Option<string?>("--iommu") { Description = "only this IOMMU: " + string.Join(", ", DmaPoint.Iommus) };
@@ -41,7 +41,7 @@ internal static class BenchCommand
 
             if (name != "table")
             {
-                throw new UsageException($"--experiment: '{name}' is not table, paper, beyond, static, network, cores, swiotlb or host");
+                throw new UsageException($"--experiment: '{name}' is not table, paper, beyond, static, network, cores or swiotlb");
             }
 
             var points = Points(result.GetValue(bytes), result.GetValue(depth))
@@ -89,9 +89,6 @@ internal static class BenchCommand
                 return true;
             case "swiotlb":
                 SwiotlbCost.Report(Console.Out, stop);
-                return true;
-            case "host":
-                HostSpeed.Report(Console.Out);
                 return true;
             default:
                 return false;
