@@ -21,7 +21,7 @@ public sealed class EveryMethodTests(ControlFixture control, ITestOutputHelper l
 {
     static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(150);
 
-    static int Rounds => int.TryParse(Environment.GetEnvironmentVariable("VMM_STEPS"), CultureInfo.InvariantCulture, out var steps) ? steps : 32;
+    static int Rounds => int.TryParse(Environment.GetEnvironmentVariable("VMM_STEPS"), CultureInfo.InvariantCulture, out var steps) ? Math.Clamp(steps / 100_000, 32, 10_000) : 32;
 
     public static TheoryData<string> Methods => [.. CtlCommand.Files.SelectMany(f => f.Services).SelectMany(s => s.Methods).Select(m => m.FullName)];
 
