@@ -2,6 +2,7 @@ using Google.Protobuf;
 using Google.Protobuf.WellKnownTypes;
 using Vmm.Api.V1;
 using Vmm.Grpc;
+using Vmm.GuestDma.Measurement;
 
 namespace Vmm.Control.Operations;
 
@@ -56,7 +57,7 @@ internal sealed class DmaRun(IReadOnlyList<Beds.DmaPoint> points) : ILongWork
 
             return new MeasureDmaResponse { Rows = { rows } };
         }
-        catch (InvalidOperationException impossible)
+        catch (LoadException impossible)
         {
             // The load does not fit into the machine that it is measured on.
             throw Errors.Precondition("LOAD", "points", impossible.Message);
