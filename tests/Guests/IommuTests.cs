@@ -12,9 +12,6 @@ namespace Vmm.Guests;
 /// <summary>Debian's kernels drive VT-d and NVMe with their own drivers.</summary>
 public sealed class IommuTests(ITestOutputHelper log)
 {
-    static readonly string[] NvmeModules =
-        ["crct10dif_common", "crct10dif_generic", "crc-t10dif", "crc64", "crc64_rocksoft_generic", "crc64-rocksoft", "t10-pi", "nvme-core", "nvme"];
-
     static byte[] Pattern(int length)
     {
         var bytes = new byte[length];
@@ -62,7 +59,7 @@ public sealed class IommuTests(ITestOutputHelper log)
         var config = new MachineConfig { Vcpus = vcpus, Vtd = profile is { } p ? new() { Profile = p } : null, Disks = [new(() => backend, blockSize)] };
         using var guest = new Guest(
             kernel, config, Guest.Script((generic ? $". /{BusyboxInitrd.LoadScript}\n" : "") + Work), append,
-            modules: generic ? KernelModules.Extract(kernel.Package, NvmeModules) : null);
+            modules: generic ? kernel.NvmeModules : null);
         var outcome = guest.Run();
         log.WriteLine(guest.Output);
         Assert.Equal(StopCause.PowerOff, outcome.Cause);
@@ -99,7 +96,7 @@ public sealed class IommuTests(ITestOutputHelper log)
         var random = new Random(1);
         Guest Boot() => new(
             kernel, config, Guest.Script($". /{BusyboxInitrd.LoadScript}\n{Work}"), "quiet intel_iommu=on iommu.strict=1",
-            modules: KernelModules.Extract(kernel.Package, NvmeModules));
+            modules: kernel.NvmeModules);
         using var whole = Boot();
         Assert.Equal(StopCause.PowerOff, whole.Run().Cause);
         var expected = whole.Machine.StateHash();

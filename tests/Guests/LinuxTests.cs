@@ -57,7 +57,7 @@ public sealed class LinuxTests(ITestOutputHelper log)
     public void The_generic_kernel_boots_with_modules_on_one_and_four_processors(int vcpus)
     {
         var kernel = Kernel.Generic;
-        var modules = KernelModules.Extract(kernel.Package, "crct10dif_common", "crct10dif_generic", "crc-t10dif", "crc64", "crc64_rocksoft_generic", "crc64-rocksoft", "t10-pi", "nvme-core", "nvme");
+        var modules = kernel.NvmeModules;
         using var guest = new Guest(
             kernel,
             Guest.Script($"sh /{BusyboxInitrd.LoadScript}\necho nproc=$(nproc)\nlsmod\n{WarningsToConsole}"),

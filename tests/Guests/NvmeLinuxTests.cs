@@ -11,13 +11,10 @@ namespace Vmm.Guests;
 /// <summary>Debian's NVMe driver on the controller.</summary>
 public sealed class NvmeLinuxTests(ITestOutputHelper log)
 {
-    static readonly string[] Modules =
-        ["crct10dif_common", "crct10dif_generic", "crc-t10dif", "crc64", "crc64_rocksoft_generic", "crc64-rocksoft", "t10-pi", "nvme-core", "nvme"];
-
     static Guest Boot(string body, IBlockBackend disk, int vcpus, VtdOptions? vtd, int blockSize, string append) => new(
         Kernel.Generic,
         Guest.Script($"sh /{BusyboxInitrd.LoadScript}\nfor i in 1 2 3 4 5 6 7 8 9; do [ -b /dev/nvme0n1 ] || sleep 0.1; done\n{body}"),
-        vcpus, append: append, modules: KernelModules.Extract(Kernel.Generic.Package, Modules),
+        vcpus, append: append, modules: Kernel.Generic.NvmeModules,
         configure: c => c with { Vtd = vtd, Disks = [new(() => disk, blockSize)] });
 
     [SkippableFact]

@@ -14,9 +14,6 @@ namespace Vmm.Guests;
 /// <summary>Another maker's VT-d driver: Debian's Xen, with Debian's kernel as its first domain on the NVMe disk.</summary>
 public sealed class XenTests(ITestOutputHelper log)
 {
-    static readonly string[] Modules =
-        ["crct10dif_common", "crct10dif_generic", "crc-t10dif", "crc64", "crc64_rocksoft_generic", "crc64-rocksoft", "t10-pi", "nvme-core", "nvme"];
-
     [SkippableFact]
     public void A_domain_of_Xen_reads_a_disk_through_the_remapping_unit()
     {
@@ -30,7 +27,7 @@ public sealed class XenTests(ITestOutputHelper log)
         {
             Busybox = DebianArchive.Get("busybox-static"),
             Init = Guest.Script($"sh /{BusyboxInitrd.LoadScript}\nfor i in 1 2 3 4 5 6 7 8 9; do [ -b /dev/nvme0n1 ] || sleep 0.1; done\nsha256sum /dev/nvme0n1\nsleep 0.2"),
-            Modules = KernelModules.Extract(kernel.Package, Modules),
+            Modules = kernel.NvmeModules,
         }.Pack();
         using var output = new MemoryStream();
         var port = new ConsolePort();

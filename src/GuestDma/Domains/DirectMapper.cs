@@ -9,11 +9,13 @@ namespace Vmm.GuestDma.Domains;
 /// <param name="mask">Highest address that the device can issue.</param>
 public sealed class DirectMapper(IGuestView view, GuestPages pages, ulong mask) : IDmaMapper
 {
+    readonly CoherentPages coherent = new(view, pages, mask);
+
     /// <summary>Streaming mappings that exist.</summary>
     public int Live { get; private set; }
 
     /// <summary>Blocks of coherent memory that exist.</summary>
-    public int CoherentBlocks { get; private set; }
+    public int CoherentBlocks => coherent.Count;
 
     /// <inheritdoc/>
     public Iova MapPage(Gpa address, int length, DmaDirection direction, DmaAttributes attributes = DmaAttributes.None)
@@ -72,31 +74,8 @@ public sealed class DirectMapper(IGuestView view, GuestPages pages, ulong mask) 
     }
 
     /// <inheritdoc/>
-    public bool TryAllocateCoherent(int bytes, out CoherentMemory memory)
-    {
-        memory = default;
-        var order = System.Numerics.BitOperations.Log2((uint)(bytes + 4095 >> 12) * 2 - 1);
-        if (bytes <= 0 || order > GuestPages.MaxOrder || !pages.TryAllocate(order, AllocationSite.Coherent, out var block))
-        {
-            return false;
-        }
-
-        if (block.Value + (4096ul << order) - 1 > mask)
-        {
-            pages.Free(block, order);
-            return false;
-        }
-
-        view.Memory(block, 4096 << order).Clear();
-        memory = new(block, new(block.Value), 4096 << order);
-        CoherentBlocks++;
-        return true;
-    }
+    public bool TryAllocateCoherent(int bytes, out CoherentMemory memory) => coherent.TryAllocate(bytes, out memory);
 
     /// <inheritdoc/>
-    public void FreeCoherent(in CoherentMemory memory)
-    {
-        CoherentBlocks--;
-        pages.Free(memory.Address, System.Numerics.BitOperations.Log2((uint)(memory.Bytes >> 12)));
-    }
+    public void FreeCoherent(in CoherentMemory memory) => coherent.Free(memory);
 }

@@ -12,18 +12,18 @@ namespace Vmm.GuestDma.Swiotlb;
 /// </summary>
 public sealed class SwiotlbMapper : IDmaMapper
 {
-    readonly IGuestView view;
     readonly CostMeter meter;
-    readonly GuestPages pages;
     readonly SlotPools pools;
     readonly BounceCopy copy;
+    readonly CoherentPages coherent;
     readonly SwiotlbOptions options;
     readonly ulong mask;
 
     SwiotlbMapper(IGuestView view, CostMeter meter, GuestPages pages, SlotPools pools, SwiotlbOptions options, ulong mask)
     {
-        (this.view, this.meter, this.pages, this.pools, this.options, this.mask) = (view, meter, pages, pools, options, mask);
+        (this.meter, this.pools, this.options, this.mask) = (meter, pools, options, mask);
         copy = new(view, meter);
+        coherent = new(view, pages, mask);
     }
 
     /// <summary>Makes a mapper with its memory. False: that is missing.</summary>
@@ -46,7 +46,7 @@ public sealed class SwiotlbMapper : IDmaMapper
     public int Live { get; private set; }
 
     /// <summary>Blocks of coherent memory that exist.</summary>
-    public int CoherentBlocks { get; private set; }
+    public int CoherentBlocks => coherent.Count;
 
     /// <summary>Memory of slots and single buffers, in bytes.</summary>
     public ulong Bytes => pools.Bytes;
@@ -193,25 +193,8 @@ public sealed class SwiotlbMapper : IDmaMapper
     }
 
     /// <inheritdoc/>
-    public bool TryAllocateCoherent(int bytes, out CoherentMemory memory)
-    {
-        memory = default;
-        var order = System.Numerics.BitOperations.Log2((uint)(bytes + 4095 >> 12) * 2 - 1);
-        if (bytes <= 0 || order > GuestPages.MaxOrder || !pages.TryAllocate(order, AllocationSite.Coherent, out var block))
-        {
-            return false;
-        }
-
-        view.Memory(block, 4096 << order).Clear();
-        memory = new(block, new(block.Value), 4096 << order);
-        CoherentBlocks++;
-        return true;
-    }
+    public bool TryAllocateCoherent(int bytes, out CoherentMemory memory) => coherent.TryAllocate(bytes, out memory);
 
     /// <inheritdoc/>
-    public void FreeCoherent(in CoherentMemory memory)
-    {
-        CoherentBlocks--;
-        pages.Free(memory.Address, System.Numerics.BitOperations.Log2((uint)(memory.Bytes >> 12)));
-    }
+    public void FreeCoherent(in CoherentMemory memory) => coherent.Free(memory);
 }

@@ -3,7 +3,9 @@ using Vmm.Guests.Kit;
 using Vmm.Machine;
 using Vmm.Platform.Block;
 using Vmm.Platform.Dma;
+using Vmm.Platform.Faults;
 using Vmm.Platform.Memory;
+using Xunit;
 
 namespace Vmm.Guests.Faults;
 
@@ -57,6 +59,29 @@ public sealed class FaultGuests : IDisposable
         }
 
         return pages;
+    }
+
+    /// <summary>
+    /// The same request, once broken by <paramref name="action"/> and once without effect, in two forks that are the same until
+    /// then: what differs in RAM afterwards is what the fault did, and has to lie in pages that the device may write.
+    /// </summary>
+    internal static void AssertMemory(Func<GuestShell> fork, FaultMatch match, FaultAction action, FaultAction harmless, string command, Func<VirtualMachine, HashSet<ulong>> writable)
+    {
+        using var broken = StopAtFiring(fork(), match, action, command);
+        using var intact = StopAtFiring(fork(), match, harmless, command);
+        Assert.Equal(intact.Machine.Instructions, broken.Machine.Instructions);
+        var allowed = writable(intact.Machine);
+        Assert.NotEmpty(allowed);
+        Assert.Empty(Differences(broken.Machine, intact.Machine).Except(allowed));
+    }
+
+    static GuestShell StopAtFiring(GuestShell shell, FaultMatch match, FaultAction action, string command)
+    {
+        shell.Machine.Faults.Arm(new("rule", match, action));
+        shell.Machine.Faults.Fired = _ => shell.Machine.StopHere("fired");
+        shell.Type(command);
+        Assert.Equal(StopCause.Requested, shell.Machine.Run(shell.Machine.Now + 8 * shell.Machine.Clock.Hertz).Cause);
+        return shell;
     }
 
     /// <summary>Addresses of RAM pages whose contents differ.</summary>

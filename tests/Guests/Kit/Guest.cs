@@ -16,6 +16,10 @@ internal sealed class Kernel(string package)
 
     public static Kernel Backport => new(DebianArchive.ResolveBackport());
 
+    /// <summary>The NVMe driver and what it needs, in the order of loading; the cloud kernel has it built in.</summary>
+    public IReadOnlyList<KernelModule> NvmeModules => KernelModules.Extract(
+        Package, "crct10dif_common", "crct10dif_generic", "crc-t10dif", "crc64", "crc64_rocksoft_generic", "crc64-rocksoft", "t10-pi", "nvme-core", "nvme");
+
     public DebianPackage Package { get; } = DebianArchive.Get(package);
 
     public ReadOnlyMemory<byte> Image => Package.Extract(path => path.Contains("boot/vmlinuz", StringComparison.Ordinal)).Single().Content;

@@ -15,20 +15,7 @@ public sealed class AttributeTests
 
     const int Memory = 64 << 20;
 
-    public static TheoryData<DmaPolicy, string> Translating
-    {
-        get
-        {
-            var data = new TheoryData<DmaPolicy, string>();
-            for (var policy = DmaPolicy.Strict; policy <= DmaPolicy.Adaptive; policy++)
-            {
-                data.Add(policy, "vtd");
-                data.Add(policy, "viommu");
-            }
-
-            return data;
-        }
-    }
+    public static TheoryData<DmaPolicy, string> Translating => LayerCases.Translating;
 
     static DmaBed Bed(DmaPolicy policy, string iommu, DmaDeviceOptions? device = null) => new(new()
     {

@@ -18,20 +18,7 @@ public sealed class FailureSweepTests(ITestOutputHelper output)
 
     static readonly Vmm.GuestDma.Bounce.BounceOptions Few = new() { Classes = 6, Slots = 4, GrowthBytes = 16 << 10, Converts = true };
 
-    public static TheoryData<DmaPolicy, string> Cases
-    {
-        get
-        {
-            var data = new TheoryData<DmaPolicy, string>();
-            for (var policy = DmaPolicy.Strict; policy <= DmaPolicy.Adaptive; policy++)
-            {
-                data.Add(policy, "vtd");
-                data.Add(policy, "viommu");
-            }
-
-            return data;
-        }
-    }
+    public static TheoryData<DmaPolicy, string> Cases => LayerCases.Translating;
 
     static DmaBed Bed(DmaPolicy policy, string iommu) => new(new()
     {

@@ -16,20 +16,7 @@ public sealed class ProtectionTests
 {
     const uint Secret = 0x5EC2_E700, Public = 0x0B5E_55ED, Forged = 0x0BAD_0BAD;
 
-    public static TheoryData<DmaPolicy, string> Translating
-    {
-        get
-        {
-            var data = new TheoryData<DmaPolicy, string>();
-            for (var policy = DmaPolicy.Strict; policy <= DmaPolicy.Adaptive; policy++)
-            {
-                data.Add(policy, "vtd");
-                data.Add(policy, "viommu");
-            }
-
-            return data;
-        }
-    }
+    public static TheoryData<DmaPolicy, string> Translating => LayerCases.Translating;
 
     static DmaBed Bed(DmaPolicy policy, string iommu, bool untrusted = false) => new(new()
     {
